@@ -1,0 +1,1 @@
+"""Does this certificate chain prove what the demand asks for?"""

@@ -1,0 +1,1 @@
+"""Outgoing mail: the dialogue, the connections, the outcomes."""

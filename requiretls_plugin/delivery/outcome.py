@@ -1,0 +1,99 @@
+"""How a session with a host ended, and what became of each recipient."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from requiretls_plugin.mail_address import MailAddress
+from requiretls_plugin.message import Message, Recipient
+from requiretls_plugin.policy.next_hop import NextHop
+from requiretls_plugin.reason import Reason
+from requiretls_plugin.reply import Reply
+
+
+class Security(enum.Enum):
+    """What a session was proved to be. The values are part of the outside surface."""
+
+    DANE = "dane"
+    """Authenticated by DANE (RFC 7672)."""
+    DNSSEC_PKIX = "dnssec-pkix"
+    """Name from a DNSSEC-secure MX RRset, authenticated by PKIX."""
+    STS_PKIX = "sts-pkix"
+    """Name from an MTA-STS policy, authenticated by PKIX."""
+    IMPLICIT_PKIX = "implicit-pkix"
+    """The recipient domain itself for want of MX records, authenticated by PKIX."""
+    NAMED_PKIX = "named-pkix"
+    """A server the operator named, authenticated by PKIX."""
+    ENCRYPTED = "encrypted"
+    """TLS with nobody authenticated."""
+    CLEARTEXT = "cleartext"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was proved about the session that took a message."""
+
+    address: str
+    tls_version: str | None = None
+    cipher: str | None = None
+    certificate_sha256: str | None = None
+    tlsa: str | None = None
+    sts_policy_id: str | None = None
+
+
+class Disposition(enum.Enum):
+    """What became of one recipient (RFC 3464 section 2.3.3 calls it Action)."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipient of one message, and why.
+
+    *reply* is the server's own where *from_server* is set, else ours. *host* is
+    the host it happened at; None if no host was involved. *requiretls* tells
+    that REQUIRETLS was sent on MAIL. *reason* is None exactly if delivered.
+    """
+
+    recipient: Recipient
+    disposition: Disposition
+    reply: Reply
+    host: str | None = None
+    security: Security | None = None
+    requiretls: bool = False
+    reason: Reason | None = None
+    from_server: bool = False
+    server_text: str | None = None
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One session with one host, for observers.
+
+    *refusal* is None if the session was good enough for the message;
+    *outcomes* are those of the recipients that this session settled.
+    """
+
+    next_hop: NextHop
+    host: str
+    address: str | None
+    demanded: str
+    security: Security | None = None
+    requiretls_offered: bool = False
+    requiretls_sent: bool = False
+    refusal: Reason | None = None
+    why: str = ""
+    outcomes: tuple[Outcome, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that is sent because of another one: a bounce, a delay notice."""
+
+    message: Message
+    recipient: MailAddress

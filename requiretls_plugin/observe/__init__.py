@@ -1,0 +1,1 @@
+"""Observers: what operators see. Plugins like any other."""
