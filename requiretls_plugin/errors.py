@@ -12,6 +12,7 @@ RequireTLSError
 │   └── InvalidStoredTag
 ├── ConflictingRequirement   both switches of RFC 8689 at once
 ├── PolicyFetchError         an MTA-STS policy could not be had; says why
+├── CacheFailure             a store of policies does not work; never fails a delivery
 ├── ProtocolViolation        a server's reply is not SMTP
 ├── PluginError              a plugin answered a hook with what it may not
 └── EngineStopped            the engine does not run (any more)
@@ -88,6 +89,17 @@ class PolicyFetchError(RequireTLSError):
         self.result_type = result_type
         self.why = why
         super().__init__(f"{result_type}: {why}")
+
+
+class CacheFailure(RequireTLSError):
+    """A store of policies cannot be read or written.
+
+    *lasting* tells that trying again will not help before somebody repairs it.
+    """
+
+    def __init__(self, why: str, *, lasting: bool = False) -> None:
+        self.lasting = lasting
+        super().__init__(why)
 
 
 class ProtocolViolation(RequireTLSError):

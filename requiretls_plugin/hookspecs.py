@@ -39,7 +39,7 @@ def requiretls_receive(message: Message) -> Maybe[Requirement]:
     """
 
 
-@hookspec(firstresult=True)
+@hookspec
 def requiretls_next_hop(domain: DomainName, message: Message) -> Maybe[NextHop]:
     """Name the server that mail for *domain* goes to.
 
@@ -56,7 +56,8 @@ def requiretls_deliver(message: Message, recipients: Sequence[Recipient]) -> May
 
     Called when the host server is about to send. Return one outcome for every
     recipient, or None to leave it to the next plugin; the last one is this
-    package's own, which delivers. An exception defers the message.
+    package's own, which delivers. A wrapper gets what the wrapped one returns,
+    an awaitable as a rule. An exception defers the message.
     """
 
 

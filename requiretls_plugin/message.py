@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from requiretls_plugin.mail_address import MailAddress
+from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.requirement import Requirement, Tag
 
 _END_OF_HEADER = re.compile(rb"(?:\A|\r?\n)\r?\n")
@@ -58,6 +59,8 @@ class Message:
     body as bytes; line ends may be LF or CRLF. *mail_parameter* tells whether
     REQUIRETLS stood on MAIL, *peer* is the IP address it came from, if any.
     *tag* is what the receive hooks made of it; `Engine.receive` fills it in.
+    *next_hop* is the server that the host server or the app named for it; None
+    leaves that to plugins, settings and DNS.
     """
 
     return_path: MailAddress | None
@@ -68,6 +71,7 @@ class Message:
     ret: Ret | None = None
     envid: str | None = None
     smtputf8: bool = False
+    next_hop: NextHop | None = None
 
     @property
     def requirement(self) -> Requirement:

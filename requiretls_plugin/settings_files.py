@@ -40,7 +40,8 @@ def key_pair_problems(section: str, certificate: Path | None, private_key: Path 
         return []
     if missing:
         return [f"{section}.{missing[0]}: missing; certificate and private_key go together"]
-    assert certificate is not None and private_key is not None  # noqa: PT018 - for the type checker
+    assert certificate is not None
+    assert private_key is not None
     problems = [
         problem
         for key, path in (("certificate", certificate), ("private_key", private_key))

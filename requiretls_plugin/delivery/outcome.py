@@ -10,24 +10,7 @@ from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
-
-
-class Security(enum.Enum):
-    """What a session was proved to be. The values are part of the outside surface."""
-
-    DANE = "dane"
-    """Authenticated by DANE (RFC 7672)."""
-    DNSSEC_PKIX = "dnssec-pkix"
-    """Name from a DNSSEC-secure MX RRset, authenticated by PKIX."""
-    STS_PKIX = "sts-pkix"
-    """Name from an MTA-STS policy, authenticated by PKIX."""
-    IMPLICIT_PKIX = "implicit-pkix"
-    """The recipient domain itself for want of MX records, authenticated by PKIX."""
-    NAMED_PKIX = "named-pkix"
-    """A server the operator named, authenticated by PKIX."""
-    ENCRYPTED = "encrypted"
-    """TLS with nobody authenticated."""
-    CLEARTEXT = "cleartext"
+from requiretls_plugin.security import Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +40,8 @@ class Outcome:
     *reply* is the server's own where *from_server* is set, else ours. *host* is
     the host it happened at; None if no host was involved. *requiretls* tells
     that REQUIRETLS was sent on MAIL. *reason* is None exactly if delivered.
+    *dsn_offered* tells that the server offered DSN (RFC 3461), so that it and
+    not we report success.
     """
 
     recipient: Recipient
@@ -69,6 +54,7 @@ class Outcome:
     from_server: bool = False
     server_text: str | None = None
     receipt: Receipt | None = None
+    dsn_offered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +79,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message that is sent because of another one: a bounce, a delay notice."""
+    """A message that is sent because of another one: a bounce, a delay notice.
+
+    *fallback* is what to send instead where this one, being REQUIRED, cannot go.
+    """
 
     message: Message
     recipient: MailAddress
+    fallback: Notice | None = None

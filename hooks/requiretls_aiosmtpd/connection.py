@@ -1,0 +1,122 @@
+"""One connection to an SMTP client: its limits, its replies, its timers. Commands are in `session`."""
+
+from __future__ import annotations
+
+import collections
+import logging
+from typing import Any, cast
+
+from aiosmtpd import smtp
+
+from requiretls_aiosmtpd.status_lines import replies_for
+from requiretls_aiosmtpd.transaction import Transaction
+from requiretls_plugin import dsn_parameters
+from requiretls_plugin.reply import INTERNAL_ERROR
+from requiretls_plugin.smtp_extension import MAIL_LINE_INCREMENT
+
+# RFC 5321 section 4.5.3.1.4, less the line end; then SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8
+# (RFC 6531); RFC 4954 section 4 for AUTH.
+COMMAND_LINE = 512 - 2
+MAIL_LINE = COMMAND_LINE + 26 + 17 + 10 + MAIL_LINE_INCREMENT + dsn_parameters.MAIL_LINE_INCREMENT
+RCPT_LINE = COMMAND_LINE + dsn_parameters.RCPT_LINE_INCREMENT
+AUTH_LINE = 12_288 - 2
+
+
+class Connection(smtp.SMTP):
+    """A connection that answers safely, and is patient with the busy only."""
+
+    # No line of a message is too long; this is how much is buffered before the client has to wait.
+    line_length_limit = 64 * 1024
+    command_size_limit = COMMAND_LINE
+
+    def __init__(self, handler: Any, **arguments: Any) -> None:
+        # aiosmtpd keeps these limits on the class, where every new connection resets everybody's.
+        self.command_size_limits = collections.defaultdict(lambda: COMMAND_LINE)
+        self._greeting_sent = False
+        self._last_heard = 0.0
+        self._reading_message = self._handler_works = False
+        super().__init__(handler, **arguments)
+        self.command_size_limits.update(MAIL=MAIL_LINE, RCPT=RCPT_LINE, AUTH=AUTH_LINE)
+
+    def _create_envelope(self) -> Transaction:
+        return Transaction()
+
+    @property
+    def transaction(self) -> Transaction:
+        """The envelope of the transaction now open."""
+        return cast(Transaction, self.envelope)
+
+    @property
+    def client(self) -> smtp.Session:
+        """What is known of the client since it connected, or since TLS began."""
+        return cast(smtp.Session, self.session)
+
+    @property
+    def inside_tls(self) -> bool:
+        """Whether a TLS handshake has been completed on this connection."""
+        return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def peer_address(self) -> str | None:
+        """The client's IP address, None on a UNIX socket."""
+        peer = self.client.peer
+        return str(peer[0]) if isinstance(peer, tuple) and peer else None
+
+    # Replies
+
+    async def push(self, status: Any) -> None:
+        """Send a reply, with an enhanced status code unless it is the greeting or a 3yz reply."""
+        text = status.decode("ascii", "replace") if isinstance(status, bytes) else status
+        is_reply = self._greeting_sent and not str(text).startswith("3")
+        self._greeting_sent = True
+        await self.send_lines(str(replies_for(text, 1)[0]) if is_reply else text)
+
+    async def send_lines(self, *lines: str) -> None:
+        """Send *lines* in one piece, as they are."""
+        self._writer.write("".join(f"{line}\r\n" for line in lines).encode("ascii", "replace"))
+        await self._writer.drain()
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Log *error* and return a reply that says nothing of it."""
+        peer = self.peer_address or "a local client"
+        if isinstance(error, smtp.TLSSetupException):
+            logging.info("TLS handshake with %s failed: %s", peer, error.__cause__)
+        else:
+            logging.error("error in a session with %s", peer, exc_info=error)
+        return str(INTERNAL_ERROR)
+
+    # Timers: idle is who sends no command, no part of a message, and waits for no handler
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        self._last_heard = self.loop.time()
+        if self._timeout_handle is None:
+            self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
+
+    def _timeout_cb(self) -> None:
+        idle = 0.0 if self._handler_works else self.loop.time() - self._last_heard
+        if idle < self._timeout_duration:
+            self._timeout_handle = self.loop.call_later(self._timeout_duration - idle, self._timeout_cb)
+        elif self.transport is not None:
+            logging.info("client %s said nothing for %.0f seconds", self.peer_address, idle)
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets from the client, who is not idle if they belong to a message."""
+        if self._reading_message:
+            self._last_heard = self.loop.time()
+        super().data_received(data)
+
+    async def while_handler_works(self, command: str) -> object:
+        """Return what the handler's hook for *command* answers, however long it takes.
+
+        An error of the handler is an answer too: to try again later.
+        """
+        self._handler_works = True
+        try:
+            return await self._call_handler_hook(command)
+        except Exception as error:
+            # Whatever it is: LMTP owes a reply to every recipient.
+            return await self.handle_exception(error)
+        finally:
+            self._handler_works = False
+            self._last_heard = self.loop.time()

@@ -1,0 +1,5 @@
+"""`python -m requiretls_plugin` is `requiretls`."""
+
+from requiretls_plugin.cli import main
+
+main()

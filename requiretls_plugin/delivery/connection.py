@@ -1,0 +1,149 @@
+"""One TCP connection to a mail server: bytes, TLS and time limits, no SMTP.
+
+It owns its buffer, so that bytes which came before a handshake are seen and
+never mistaken for ones that came after it (RFC 3207 section 4.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Any
+
+from requiretls_plugin.delivery.server_reply import ReplyReader, ServerReply
+from requiretls_plugin.errors import ProtocolViolation
+from requiretls_plugin.server_address import IPAddress
+
+
+class Connection(asyncio.Protocol):
+    """A connection that replies are read from. Make one with `Connection.open`."""
+
+    def __init__(self) -> None:
+        self._reader = ReplyReader()
+        self._replies: deque[ServerReply] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self._transport: asyncio.Transport | None = None
+        self._paused: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def open(cls, address: IPAddress, port: int, *, timeout: float) -> Connection:
+        """Return a connection to *address*; raises OSError, also if *timeout* seconds pass (TimeoutError)."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout):
+            # An address, never a name: resolving is not the connection's affair.
+            _, connection = await loop.create_connection(cls, str(address), port)
+        return connection
+
+    async def start_tls(
+        self, context: ssl.SSLContext, server_name: str | None, *, timeout: float
+    ) -> ssl.SSLObject:
+        """Shake hands and return the TLS session.
+
+        Raises ProtocolViolation if the server said something before the
+        handshake that nobody asked for, ssl.SSLError and OSError.
+        """
+        if self._replies or self._reader.pending:
+            raise ProtocolViolation(
+                "the server sent something between its answer to STARTTLS and the handshake"
+            )
+        assert self._transport is not None  # set before `open` returns
+        async with asyncio.timeout(timeout):
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                context,
+                server_hostname=server_name or "",
+                ssl_handshake_timeout=timeout,
+                ssl_shutdown_timeout=1.0,
+            )
+        if transport is None:
+            raise ConnectionResetError("connection lost in the handshake")
+        self._transport = transport
+        session: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        return session
+
+    @property
+    def alive(self) -> bool:
+        """Whether nothing is known against sending more. A reply nobody waits for is a farewell."""
+        return self._failure is None and self._transport is not None and not self._replies
+
+    def write(self, data: bytes) -> None:
+        """Send *data*; it is kept until the peer takes it."""
+        if self._failure is None and self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until most of what was written has gone."""
+        if self._paused is not None and self._failure is None:
+            await self._paused
+
+    async def read_reply(self, timeout: float) -> ServerReply:
+        """Return the next reply; raises ProtocolViolation, OSError, TimeoutError after *timeout* seconds."""
+        if not self._replies:
+            if self._failure is not None:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._waiter
+            finally:
+                self._waiter = None
+        return self._replies.popleft()
+
+    def close(self) -> None:
+        """Close the connection; what was written still goes out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: Any) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Collect replies and wake the reader."""
+        try:
+            self._replies.extend(self._reader.feed(data))
+        except ProtocolViolation as violation:
+            self._fail(violation)
+            self.abort()
+            return
+        if self._replies and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def eof_received(self) -> None:
+        """Treat the end of the stream as the end of the connection."""
+        self._fail(ConnectionResetError("connection closed by the server"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake whoever waits."""
+        self._fail(exc or ConnectionResetError("connection closed"))
+
+    def pause_writing(self) -> None:
+        """Note that the peer reads slowly."""
+        self._paused = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Note that the peer caught up."""
+        if self._paused is not None and not self._paused.done():
+            self._paused.set_result(None)
+        self._paused = None
+
+    def _fail(self, error: Exception) -> None:
+        if self._failure is None:
+            self._failure = error
+        if self._waiter is not None and not self._waiter.done():
+            if self._replies:
+                self._waiter.set_result(None)
+            else:
+                self._waiter.set_exception(self._failure)
+        self.resume_writing()

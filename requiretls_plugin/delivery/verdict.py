@@ -1,0 +1,111 @@
+"""From what every host said to what the sender is told. Order does not matter here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from requiretls_plugin import reply as replies
+from requiretls_plugin.delivery.outcome import Disposition
+from requiretls_plugin.level import Level
+from requiretls_plugin.policy.refusal import Refusal, Sureness
+from requiretls_plugin.reason import Reason
+from requiretls_plugin.reply import Reply
+from requiretls_plugin.requirement import Requirement
+
+# Of several reasons the first one here names the verdict, so that the order of hosts cannot.
+_PRECEDENCE = (
+    Reason.CONFIGURATION,
+    Reason.DNSSEC_BOGUS,
+    Reason.DNS_FAILURE,
+    Reason.STS_UNAVAILABLE,
+    Reason.DANE_MISMATCH,
+    Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_NAME_MISMATCH,
+    Reason.CERTIFICATE_NOT_TRUSTED,
+    Reason.TLS_HANDSHAKE_FAILED,
+    Reason.STARTTLS_REFUSED,
+    Reason.STARTTLS_NOT_OFFERED,
+    Reason.STS_MISMATCH,
+    Reason.NAME_NOT_PROVEN,
+    Reason.REQUIRETLS_NOT_OFFERED,
+    Reason.REJECTED,
+    Reason.PROTOCOL_VIOLATION,
+    Reason.CONNECTION_LOST,
+    Reason.HOST_UNREACHABLE,
+)
+
+_DEFERRAL_REPLIES = {
+    Reason.CONFIGURATION: replies.OUR_SETTINGS_AT_FAULT,
+    Reason.DNSSEC_BOGUS: replies.DNS_LOOKUP_FAILED,
+    Reason.DNS_FAILURE: replies.DNS_LOOKUP_FAILED,
+    Reason.HOST_UNREACHABLE: replies.HOST_NOT_REACHED,
+    Reason.CONNECTION_LOST: replies.CONNECTION_LOST,
+    Reason.PROTOCOL_VIOLATION: replies.PROTOCOL_BROKEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CombinedVerdict:
+    """What all hosts together mean for a recipient that none of them took."""
+
+    disposition: Disposition
+    reply: Reply
+    reason: Reason
+    host: str | None
+    server_text: str | None = None
+
+
+def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]) -> CombinedVerdict:
+    """Return the verdict that *refusals*, one or more for each host tried, add up to.
+
+    A message under REQUIRETLS fails for good only if every host proved that it
+    cannot meet the demand; one host that could not be judged defers it. Other
+    messages are deferred (RFC 7672 section 2.2, RFC 8461 section 5), unless
+    every host said that it takes no mail at all.
+    """
+    decisive = _leading(refusals)
+    if all(refusal.reason is Reason.REJECTED and refusal.sureness is Sureness.PROVED for refusal in refusals):
+        return _verdict(Disposition.FAILED, decisive.reply or replies.HOST_NOT_REACHED, decisive, refusals)
+    open_questions = [refusal for refusal in refusals if _is_open(refusal)]
+    if any(refusal.sureness is Sureness.OUR_FAULT for refusal in refusals):
+        return _verdict(Disposition.DEFERRED, replies.OUR_SETTINGS_AT_FAULT, decisive, refusals)
+    if requirement is Requirement.REQUIRED and level is Level.ENFORCE:
+        if open_questions:
+            leading = _leading(open_questions)
+            return _verdict(
+                Disposition.DEFERRED, _deferral(leading, replies.TLS_NOT_JUDGED), leading, refusals
+            )
+        kinds = {refusal.reason for refusal in refusals}
+        alike = kinds == {Reason.REQUIRETLS_NOT_OFFERED}
+        reply = replies.REQUIRETLS_NOT_SUPPORTED if alike else replies.TLS_REQUIREMENT_NOT_MET
+        return _verdict(Disposition.FAILED, reply, decisive, refusals)
+    return _verdict(Disposition.DEFERRED, _deferral(decisive, replies.TLS_POLICY_NOT_MET), decisive, refusals)
+
+
+def _is_open(refusal: Refusal) -> bool:
+    return refusal.sureness is Sureness.NOT_JUDGED or refusal.reason is Reason.REJECTED
+
+
+def _leading(refusals: Sequence[Refusal]) -> Refusal:
+    return min(
+        refusals, key=lambda refusal: (_PRECEDENCE.index(refusal.reason), refusal.host or "", refusal.why)
+    )
+
+
+def _deferral(refusal: Refusal, otherwise: Reply) -> Reply:
+    if refusal.reply is not None and not refusal.reply.permanent and refusal.reason is Reason.REJECTED:
+        return refusal.reply
+    if refusal.reason is Reason.REJECTED:
+        return replies.HOST_NOT_REACHED
+    return _DEFERRAL_REPLIES.get(refusal.reason, otherwise)
+
+
+def _verdict(
+    disposition: Disposition, reply: Reply, leading: Refusal, refusals: Sequence[Refusal]
+) -> CombinedVerdict:
+    if reply is not leading.reply:
+        told = sorted({f"{refusal.host}: {refusal.reason.value}" for refusal in refusals if refusal.host})
+        reply = reply.with_text(f"{reply.text} ({'; '.join(told)})" if told else reply.text)
+    from_server = leading.server_text if leading.reason is Reason.REJECTED else None
+    return CombinedVerdict(disposition, reply, leading.reason, leading.host, from_server)

@@ -1,0 +1,303 @@
+"""The one thing of a process that receives and delivers: loop, resolver, pool, plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pluggy
+
+from requiretls_plugin import reply as replies
+from requiretls_plugin.certificate.tls_context import TLSContexts
+from requiretls_plugin.delivery.attempt import Delivery, DeliveryRules, Job
+from requiretls_plugin.delivery.outcome import Disposition, Outcome
+from requiretls_plugin.delivery.pool import Pool
+from requiretls_plugin.delivery.session import Session, SessionRules
+from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.errors import EngineStopped, PluginError
+from requiretls_plugin.message import Message, Recipient
+from requiretls_plugin.message_tag import strip_private_fields
+from requiretls_plugin.plugin import RFC8689, tag_of
+from requiretls_plugin.plugin_calls import PluginCalls
+from requiretls_plugin.plugins import plugin_manager
+from requiretls_plugin.policy.cache import open_cache
+from requiretls_plugin.policy.demand import Rules
+from requiretls_plugin.policy.dns_source import dns_source
+from requiretls_plugin.policy.evidence import Evidence
+from requiretls_plugin.policy.resolver import PolicyResolver
+from requiretls_plugin.policy.sts import STSFound, STSResolver
+from requiretls_plugin.preflight import Readiness, preflight
+from requiretls_plugin.reason import Reason
+from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
+from requiretls_plugin.routing import Destination, destinations
+from requiretls_plugin.settings import Settings
+
+T = TypeVar("T")
+
+# How often idle sessions and policies that are due are looked at, in seconds.
+HOUSEKEEPING_INTERVAL = 10.0
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What lives on the loop."""
+
+    resolver: PolicyResolver
+    sts: STSResolver
+    rules: DeliveryRules
+
+
+class Engine:
+    """Receive hook in, deliver hook out, for one process.
+
+    The coroutine methods run on the loop of the engine: call them there, or
+    from another thread through `run`. `start` makes one daemon thread with a
+    loop; `async with engine` uses the loop that is running. After a fork the
+    child has to `start` again.
+    """
+
+    def __init__(self, settings: Settings, plugins: pluggy.PluginManager | None = None) -> None:
+        """Make an engine that does nothing yet; raises PluginError if a plugin cannot be loaded.
+
+        *plugins* defaults to those installed under the entry point group `requiretls`.
+        """
+        self.settings = settings
+        self._manager = plugins if plugins is not None else plugin_manager()
+        self._manager.register(RFC8689(settings, self._deliver_by_policy), "rfc8689")
+        self._calls = PluginCalls(self._manager)
+        self._contexts = TLSContexts(
+            settings.tls.ca_file, settings.tls.minimum_version, settings.mta_sts.ca_file
+        )
+        self._parts: _Parts | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+        self._starting = threading.Lock()
+
+    # Life
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop everything runs on; raises EngineStopped if there is none."""
+        if self._loop is None or self._process != os.getpid():
+            raise EngineStopped("the engine is not running: call start()")
+        return self._loop
+
+    def start(self) -> None:
+        """Start the loop in a daemon thread, unless it runs already in this process."""
+        with self._starting:
+            if self._loop is not None and self._process == os.getpid():
+                return
+            self._process = os.getpid()
+            loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=loop.run_forever, name="requiretls", daemon=True)
+            self._thread.start()
+            self._loop = loop
+        asyncio.run_coroutine_threadsafe(self._open(), loop).result()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End idle sessions, then the loop and its thread; waits *timeout* seconds at the most for each."""
+        with self._starting:
+            loop, thread = self._loop, self._thread
+            if loop is None or thread is None or self._process != os.getpid():
+                return
+            closing = asyncio.run_coroutine_threadsafe(self._close(), loop)
+            try:
+                closing.result(timeout)
+            except concurrent.futures.TimeoutError:
+                closing.cancel()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout)
+            if not thread.is_alive():
+                loop.close()
+            self._loop = self._thread = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run *coroutine* on the loop and return its result; for threads other than the loop's.
+
+        Raises EngineStopped, TimeoutError after *timeout* seconds (the coroutine
+        is cancelled then), and what *coroutine* raises.
+        """
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except EngineStopped:
+            coroutine.close()
+            raise
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise
+
+    async def __aenter__(self) -> Engine:
+        """Use the running loop."""
+        self._process = os.getpid()
+        self._loop = asyncio.get_running_loop()
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """End idle sessions."""
+        await self._close()
+        self._loop = None
+
+    async def _open(self) -> None:
+        settings = self.settings
+        dns = dns_source(settings.dns, settings.tls.ca_file)
+        cache = open_cache(settings.cache.url)
+        sts = STSResolver(dns, cache, settings.mta_sts, self._contexts.policy_host)
+        resolver = PolicyResolver(
+            dns, sts, port=settings.delivery.port, own_names=frozenset({settings.hostname})
+        )
+        session_rules = SessionRules(settings.hostname.text, settings.delivery, self._contexts)
+        pool: Pool[Session] = Pool(
+            total=settings.delivery.max_connections, per_host=settings.delivery.max_connections_per_host
+        )
+        demand_rules = Rules(
+            accept_testing=settings.mta_sts.accept_testing,
+            honor_tls_required_no=settings.tls_required_no.honor,
+        )
+        rules = DeliveryRules(session_rules, pool, demand_rules, self._calls.attempted)
+        self._parts = _Parts(resolver, sts, rules)
+        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(self._parts))
+
+    async def _close(self) -> None:
+        parts, self._parts = self._parts, None
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            await asyncio.gather(self._housekeeping, return_exceptions=True)
+        if parts is not None:
+            await parts.rules.pool.close()
+            await parts.sts.close()
+
+    async def _keep_house(self, parts: _Parts) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+            parts.rules.pool.expire()
+            await parts.sts.refresh_due()
+
+    @property
+    def _running(self) -> _Parts:
+        if self._parts is None:
+            raise EngineStopped("the engine is not running: call start()")
+        return self._parts
+
+    # Receiving
+
+    async def receive(self, message: Message) -> Message:
+        """Return *message* with its tag, and without header fields that could forge one.
+
+        Raises PluginError if a plugin failed: the message is to be deferred.
+        """
+        own = tag_of(message, self.settings.receive.trusted_hops)
+        requirement = strongest(await self._calls.receive(message))
+        origin = own.origin if requirement is own.requirement else Origin.PLUGIN
+        content = strip_private_fields(message.content)
+        return replace(message, content=content, tag=Tag(requirement, origin))
+
+    # Delivering
+
+    async def deliver(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...]:
+        """Deliver *message* and return one outcome for each of *recipients*, in their order.
+
+        Nothing is raised for what DNS, servers or plugins do. Nothing is
+        retried and no bounce is made: that is up to the host server.
+        """
+        outcomes = await self._deliver_once(message, recipients)
+        if message.return_path is None and message.requirement is Requirement.REQUIRED:
+            outcomes = await self._rather_than_lose(message, outcomes)
+        for notice in await self._calls.concluded(message, outcomes):
+            await self._deliver_once(notice.message, [Recipient(notice.recipient)])
+        return outcomes
+
+    async def _rather_than_lose(self, message: Message, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Send a notice that REQUIRETLS stopped without it (RFC 8689 section 5)."""
+        stopped = [
+            outcome.recipient
+            for outcome in outcomes
+            if outcome.disposition is Disposition.FAILED and outcome.reason in _REQUIRETLS_REASONS
+        ]
+        if not stopped:
+            return tuple(outcomes)
+        again = await self._deliver_once(message.with_tag(Tag()), stopped)
+        second = {outcome.recipient: outcome for outcome in again}
+        return tuple(second.get(outcome.recipient, outcome) for outcome in outcomes)
+
+    async def _deliver_once(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...]:
+        recipients = tuple(dict.fromkeys(recipients))
+        try:
+            outcomes = await self._calls.deliver(message, recipients)
+            if outcomes is None:  # a plugin thought it over and left it to us after all
+                outcomes = tuple(await self._deliver_by_policy(message, recipients))
+        except PluginError as error:
+            reply = replies.INTERNAL_ERROR.with_text(f"A plugin failed, see the log: {error}"[:200])
+            return tuple(_deferred(recipient, reply, Reason.CONFIGURATION) for recipient in recipients)
+        return outcomes
+
+    async def _deliver_by_policy(
+        self, message: Message, recipients: Sequence[Recipient]
+    ) -> Sequence[Outcome]:
+        groups = await destinations(message, recipients, self.settings, self._calls)
+        parts = await asyncio.gather(
+            *(self._deliver_to(destination, message, members) for destination, members in groups.items())
+        )
+        return [outcome for part in parts for outcome in part]
+
+    async def _deliver_to(
+        self, destination: Destination, message: Message, recipients: list[Recipient]
+    ) -> list[Outcome]:
+        """Deliver to one destination within `delivery.total_timeout`."""
+        running = self._running
+        job = Job.of(message, destination.level)
+        delivery: Delivery | None = None
+        settled: dict[Recipient, Outcome] = {}
+        try:
+            async with asyncio.timeout(self.settings.delivery.total_timeout):
+                evidence = await running.resolver.evidence(destination.next_hop)
+                delivery = Delivery(job, evidence, running.rules)
+                await delivery.run(recipients)
+                if delivery.blames_sts:
+                    fresh = await running.resolver.evidence(destination.next_hop, recheck_sts=True)
+                    if _policy_changed(evidence, fresh):
+                        unsettled = delivery.unsettled(recipients)
+                        settled = {r: o for r, o in delivery.outcomes.items() if r not in unsettled}
+                        delivery = Delivery(job, fresh, running.rules)
+                        await delivery.run(unsettled)
+        except TimeoutError:
+            pass
+        done = settled | (delivery.outcomes if delivery is not None else {})
+        seconds = self.settings.delivery.total_timeout
+        reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
+        return [done.get(r) or _deferred(r, reply, Reason.HOST_UNREACHABLE) for r in recipients]
+
+    # Looking ahead
+
+    async def check(self, domain: DomainName) -> Readiness:
+        """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers."""
+        running = self._running
+        return await preflight(domain, running.resolver, running.rules)
+
+
+_REQUIRETLS_REASONS = frozenset(Reason) - {
+    Reason.REJECTED,
+    Reason.NULL_MX,
+    Reason.NO_SUCH_DOMAIN,
+    Reason.CONFIGURATION,
+}
+
+
+def _deferred(recipient: Recipient, reply: replies.Reply, reason: Reason) -> Outcome:
+    return Outcome(recipient, Disposition.DEFERRED, reply, reason=reason)
+
+
+def _policy_changed(before: Evidence, after: Evidence) -> bool:
+    def identity(evidence: Evidence) -> object:
+        return evidence.sts.record_id if isinstance(evidence.sts, STSFound) else type(evidence.sts)
+
+    return identity(before) != identity(after)

@@ -1,0 +1,107 @@
+"""Lookups as the rest of the package makes them: cached, and shared while under way."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
+
+from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
+from requiretls_plugin.policy.dns_cache import AnswerCache
+from requiretls_plugin.server_address import IPAddress
+
+Question = tuple[DomainName, RdataType]
+
+
+class CachedLookups(abc.ABC):
+    """A DNSSource on top of `ask`, which subclasses bring.
+
+    Answers are kept for their TTL. Whoever asks what is being asked already
+    waits for the same answer; giving up waiting disturbs nobody else.
+    *clock* is in seconds and never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cache = AnswerCache(clock)
+        self._under_way: dict[Question, asyncio.Task[Answer[Any]]] = {}
+
+    @abc.abstractmethod
+    async def ask(self, name: DomainName, rdtype: RdataType) -> Answer[Any]:
+        """Ask for the records of type *rdtype* at *name*, past the cache; never raises."""
+
+    async def mx(self, name: DomainName) -> Answer[MXRecord]:
+        """Look up the MX records of *name*, following aliases."""
+        return await self._look_up(name, MX)
+
+    async def tlsa(self, name: DomainName) -> Answer[TLSARecord]:
+        """Look up the TLSA records of *name*, following aliases."""
+        return await self._look_up(name, TLSA)
+
+    async def txt(self, name: DomainName) -> Answer[bytes]:
+        """Look up the TXT records of *name*, the strings of each joined."""
+        return await self._look_up(name, TXT)
+
+    async def alias(self, name: DomainName) -> Answer[DomainName]:
+        """Look up the CNAME record of *name* itself."""
+        return await self._look_up(name, CNAME)
+
+    async def addresses(self, name: DomainName) -> Answer[IPAddress]:
+        """Look up the AAAA and A records of *name* at the same time; IPv6 comes first."""
+        begun = self._begin(name, AAAA), self._begin(name, A)
+        return merge_families([await _end(each) for each in begun])
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._under_way.values():
+            task.cancel()
+
+    async def _look_up(self, name: DomainName, rdtype: RdataType) -> Answer[Any]:
+        return await _end(self._begin(name, rdtype))
+
+    def _begin(self, name: DomainName, rdtype: RdataType) -> Answer[Any] | asyncio.Task[Answer[Any]]:
+        question = name, rdtype
+        kept = self._cache.get(question)
+        if kept is not None:
+            return kept
+        task = self._under_way.get(question)
+        if task is None:
+            task = asyncio.create_task(self.ask(name, rdtype))
+            self._under_way[question] = task
+            task.add_done_callback(functools.partial(self._ended, question))
+        return task
+
+    def _ended(self, question: Question, task: asyncio.Task[Answer[Any]]) -> None:
+        del self._under_way[question]
+        if not task.cancelled() and task.exception() is None:
+            self._cache.put(question, task.result())
+
+
+async def _end(begun: Answer[Any] | asyncio.Task[Answer[Any]]) -> Answer[Any]:
+    return await asyncio.shield(begun) if isinstance(begun, asyncio.Task) else begun
+
+
+def merge_families(answers: list[Answer[IPAddress]]) -> Answer[IPAddress]:
+    """Return the answers for IPv6 and IPv4 as one, in the order given.
+
+    A failed lookup hides behind the other's addresses, but not behind its
+    absence. Should the two have followed different aliases, the first counts.
+    """
+    failures = [answer for answer in answers if isinstance(answer, LookupFailed)]
+    found = [answer for answer in answers if isinstance(answer, Found)]
+    absent = [answer for answer in answers if isinstance(answer, Absent)]
+    secure = all(answer.secure for answer in found) and all(answer.secure for answer in absent)
+    ttl = min([answer.ttl for answer in found] + [answer.ttl for answer in absent], default=0.0)
+    if found:
+        canonical = found[0].canonical
+        alike = [answer.records for answer in found if answer.canonical == canonical]
+        return Found(tuple(itertools.chain(*alike)), secure, canonical, ttl)
+    if failures:
+        return LookupFailed(any(answer.bogus for answer in failures), failures[0].why)
+    return Absent(secure, any(answer.name_exists for answer in absent), ttl)

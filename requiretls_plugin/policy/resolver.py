@@ -1,0 +1,81 @@
+"""Gather the evidence about a next hop. Everything is asked at once where it can be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.mail_address import AddressLiteral
+from requiretls_plugin.policy.answers import DNSSource
+from requiretls_plugin.policy.evidence import Evidence, HostEvidence
+from requiretls_plugin.policy.mx_lookup import Candidate, MailHosts, lookup_mx
+from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop
+from requiretls_plugin.policy.sts import NoSTS, STSLookup, STSResolver
+from requiretls_plugin.policy.tlsa_lookup import HostAddresses, HostLookup, NoDANE, lookup_host
+from requiretls_plugin.server_address import IPAddress
+
+# No one is helped by the eleventh host; RFC 5321 section 5.1 asks for two at the least.
+MAX_HOSTS = 10
+
+
+class PolicyResolver:
+    """Find out what DNS and MTA-STS say about next hops.
+
+    *port* is the one mail servers are connected to, which is also the one in
+    TLSA names. *own_names* are the names of this host, for loop detection.
+    """
+
+    def __init__(
+        self, dns: DNSSource, sts: STSResolver, *, port: int, own_names: frozenset[DomainName] = frozenset()
+    ) -> None:
+        self._dns = dns
+        self._sts = sts
+        self._port = port
+        self._own_names = own_names
+
+    async def evidence(self, next_hop: NextHop, *, recheck_sts: bool = False) -> Evidence:
+        """Return the evidence about *next_hop*; failures are part of it, none is raised.
+
+        With *recheck_sts* the MTA-STS policy id is looked up again, as RFC 8461
+        section 5.1 asks before a failure is final.
+        """
+        if isinstance(next_hop, NamedHop):
+            return await self._of_named(next_hop, recheck_sts)
+        if isinstance(next_hop.domain, AddressLiteral):
+            host = _literal(next_hop.domain.address)
+            return Evidence(next_hop, None, NoSTS(), (host,), self._port)
+        return await self._of_domain(next_hop, next_hop.domain, recheck_sts)
+
+    async def _of_domain(self, next_hop: DomainHop, domain: DomainName, recheck_sts: bool) -> Evidence:
+        sts = asyncio.ensure_future(self._policy(domain, recheck_sts))
+        try:
+            mx = await lookup_mx(self._dns, domain, own_names=self._own_names)
+            hosts: list[HostEvidence] = []
+            if isinstance(mx, MailHosts):
+                candidates = mx.candidates[:MAX_HOSTS]
+                hosts = await asyncio.gather(*(self._host(found, self._port) for found in candidates))
+            return Evidence(next_hop, mx, await sts, tuple(hosts), self._port)
+        finally:
+            sts.cancel()
+
+    async def _of_named(self, next_hop: NamedHop, recheck_sts: bool) -> Evidence:
+        server = next_hop.server
+        if not isinstance(server.host, DomainName):
+            return Evidence(next_hop, None, NoSTS(), (_literal(server.host),), server.port)
+        # RFC 8461 section 3.4: with a smart host, its own domain is the policy domain.
+        sts, host = await asyncio.gather(
+            self._policy(server.host, recheck_sts), self._host(Candidate(server.host, 0), server.port)
+        )
+        return Evidence(next_hop, None, sts, (host,), server.port)
+
+    async def _policy(self, domain: DomainName, recheck: bool) -> STSLookup:
+        return await (self._sts.recheck(domain) if recheck else self._sts.lookup(domain))
+
+    async def _host(self, candidate: Candidate, port: int) -> HostEvidence:
+        lookup = await lookup_host(self._dns, candidate.host, port)
+        return HostEvidence(candidate.host, candidate.preference, lookup)
+
+
+def _literal(address: IPAddress) -> HostEvidence:
+    lookup: HostLookup = HostAddresses((address,), addresses_secure=False, dane=NoDANE(secure_absence=False))
+    return HostEvidence(address, 0, lookup)

@@ -1,0 +1,24 @@
+"""The laboratory, for every test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.catalogue import CATALOGUE
+from tests.lab.laboratory import Laboratory
+
+
+@pytest.fixture(scope="session")
+def laboratory() -> Iterator[Laboratory]:
+    """The catalogue's domains, running once for all tests of a worker; tests take `lab`."""
+    with Laboratory(CATALOGUE) as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def lab(laboratory: Laboratory) -> Laboratory:
+    """The catalogue's domains with nothing recorded, every script as the catalogue says."""
+    laboratory.reset()
+    return laboratory
