@@ -43,6 +43,7 @@ _BEFORE_CONNECTING = frozenset(
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
+_REPLY_LINE = re.compile(r"[2-5][0-9]{2}(?:[ -]|$)")
 _NOT_QCHAR = re.compile(r"[^\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e]")
 
 
@@ -97,9 +98,8 @@ def server_words(outcome: Outcome) -> list[str]:
         return []
     if outcome.server_text is None:
         return [str(outcome.reply)]
-    code = str(outcome.reply.code)
     lines = [one_line(line) for line in outcome.server_text[:MAX_DIAGNOSTIC].split("\n")]
-    return [line if line.startswith(code) else f"{code} {line}" for line in lines]
+    return [line if _REPLY_LINE.match(line) else f"{outcome.reply.code} {line}" for line in lines]
 
 
 def _message_fields(report: Report) -> Iterator[bytes]:

@@ -33,21 +33,25 @@ class DomainName:
         Raises InvalidDomainName. Address literals and single dots are no names;
         whether the name exists is not looked at.
         """
+        shown = f"{text[:80]!r} is no domain name"
         name = text.removesuffix(".")
+        # Before anything else is done with it: no form of a name is longer, and IDNA is slow on long ones.
+        if not 0 < len(name) <= MAX_NAME:
+            raise InvalidDomainName(f"{shown}: its length is {len(name)}")
         if not name.isascii():
             try:
                 name = idna.encode(name, uts46=True).decode("ascii")
             except (idna.IDNAError, UnicodeError) as error:
-                raise InvalidDomainName(f"{text!r} is no domain name: {error}") from None
+                raise InvalidDomainName(f"{shown}: {error}") from None
         name = name.lower()
-        if not name or len(name) > MAX_NAME:
-            raise InvalidDomainName(f"{text[:80]!r} is no domain name: its length is {len(name)}")
+        if len(name) > MAX_NAME:
+            raise InvalidDomainName(f"{shown}: its length is {len(name)}")
         labels = name.split(".")
         for label in labels:
             if not _LABEL.fullmatch(label):
-                raise InvalidDomainName(f"{text!r} is no domain name: label {label!r}")
+                raise InvalidDomainName(f"{shown}: label {label[:80]!r}")
         if labels[-1].isdigit():
-            raise InvalidDomainName(f"{text!r} is an address, not a domain name")
+            raise InvalidDomainName(f"{shown} but an address")
         return cls(name)
 
     def __str__(self) -> str:

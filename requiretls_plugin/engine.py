@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import os
-import threading
+import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,12 +11,15 @@ from typing import Any, TypeVar
 import pluggy
 
 from requiretls_plugin import reply as replies
+from requiretls_plugin.bounce import send_notice
 from requiretls_plugin.certificate.tls_context import TLSContexts
+from requiretls_plugin.containment import Contained
 from requiretls_plugin.delivery.attempt import Delivery, DeliveryRules, Job
-from requiretls_plugin.delivery.outcome import Disposition, Outcome
+from requiretls_plugin.delivery.outcome import Disposition, Notice, Outcome
 from requiretls_plugin.delivery.pool import Pool
 from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.engine_loop import EngineLoop
 from requiretls_plugin.errors import EngineStopped, PluginError
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.message_tag import strip_private_fields
@@ -27,10 +28,12 @@ from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.policy.cache import open_cache
 from requiretls_plugin.policy.demand import Rules
+from requiretls_plugin.policy.dns_lookup import CachedLookups
 from requiretls_plugin.policy.dns_source import dns_source
 from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSFound, STSResolver
+from requiretls_plugin.policy.sts_cache import PolicyCache
 from requiretls_plugin.preflight import Readiness, preflight
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
@@ -47,6 +50,8 @@ HOUSEKEEPING_INTERVAL = 10.0
 class _Parts:
     """What lives on the loop."""
 
+    dns: CachedLookups
+    cache: PolicyCache
     resolver: PolicyResolver
     sts: STSResolver
     rules: DeliveryRules
@@ -75,48 +80,29 @@ class Engine:
         )
         self._parts: _Parts | None = None
         self._housekeeping: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._process = os.getpid()
-        self._starting = threading.Lock()
+        self._loop = EngineLoop()
 
     # Life
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop everything runs on; raises EngineStopped if there is none."""
-        if self._loop is None or self._process != os.getpid():
-            raise EngineStopped("the engine is not running: call start()")
-        return self._loop
+        return self._loop.loop
 
     def start(self) -> None:
-        """Start the loop in a daemon thread, unless it runs already in this process."""
-        with self._starting:
-            if self._loop is not None and self._process == os.getpid():
-                return
-            self._process = os.getpid()
-            loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=loop.run_forever, name="requiretls", daemon=True)
-            self._thread.start()
-            self._loop = loop
-        asyncio.run_coroutine_threadsafe(self._open(), loop).result()
+        """Start the loop in a daemon thread, unless it runs already in this process.
+
+        Raises SettingsError if there is no resolver to ask.
+        """
+        self._loop.start(self._open)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End idle sessions, then the loop and its thread; waits *timeout* seconds at the most for each."""
-        with self._starting:
-            loop, thread = self._loop, self._thread
-            if loop is None or thread is None or self._process != os.getpid():
-                return
-            closing = asyncio.run_coroutine_threadsafe(self._close(), loop)
-            try:
-                closing.result(timeout)
-            except concurrent.futures.TimeoutError:
-                closing.cancel()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout)
-            if not thread.is_alive():
-                loop.close()
-            self._loop = self._thread = None
+        """Take nothing new, wait for what is under way, end idle sessions, then the loop and its thread.
+
+        *timeout* seconds are the limit for each of these. What is not done by
+        then is cancelled, and its caller gets EngineStopped.
+        """
+        self._loop.stop(self._close, timeout)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* on the loop and return its result; for threads other than the loop's.
@@ -124,28 +110,18 @@ class Engine:
         Raises EngineStopped, TimeoutError after *timeout* seconds (the coroutine
         is cancelled then), and what *coroutine* raises.
         """
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except EngineStopped:
-            coroutine.close()
-            raise
-        try:
-            return future.result(timeout)
-        except concurrent.futures.TimeoutError:
-            future.cancel()
-            raise
+        return self._loop.run(coroutine, timeout)
 
     async def __aenter__(self) -> Engine:
         """Use the running loop."""
-        self._process = os.getpid()
-        self._loop = asyncio.get_running_loop()
         await self._open()
+        self._loop.use(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         """End idle sessions."""
+        self._loop.use(None)
         await self._close()
-        self._loop = None
 
     async def _open(self) -> None:
         settings = self.settings
@@ -164,7 +140,7 @@ class Engine:
             honor_tls_required_no=settings.tls_required_no.honor,
         )
         rules = DeliveryRules(session_rules, pool, demand_rules, self._calls.attempted)
-        self._parts = _Parts(resolver, sts, rules)
+        self._parts = _Parts(dns, cache, resolver, sts, rules)
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(self._parts))
 
     async def _close(self) -> None:
@@ -174,7 +150,10 @@ class Engine:
             await asyncio.gather(self._housekeeping, return_exceptions=True)
         if parts is not None:
             await parts.rules.pool.close()
+            await parts.rules.session.farewells.all_said()
             await parts.sts.close()
+            await parts.cache.close()
+            parts.dns.close()
 
     async def _keep_house(self, parts: _Parts) -> None:
         while True:
@@ -182,7 +161,6 @@ class Engine:
             parts.rules.pool.expire()
             await parts.sts.refresh_due()
 
-    @property
     def _running(self) -> _Parts:
         if self._parts is None:
             raise EngineStopped("the engine is not running: call start()")
@@ -196,7 +174,7 @@ class Engine:
         Raises PluginError if a plugin failed: the message is to be deferred.
         """
         own = tag_of(message, self.settings.receive.trusted_hops)
-        requirement = strongest(await self._calls.receive(message))
+        requirement = strongest([own.requirement, *await self._calls.receive(message)])
         origin = own.origin if requirement is own.requirement else Origin.PLUGIN
         content = strip_private_fields(message.content)
         return replace(message, content=content, tag=Tag(requirement, origin))
@@ -207,14 +185,32 @@ class Engine:
         """Deliver *message* and return one outcome for each of *recipients*, in their order.
 
         Nothing is raised for what DNS, servers or plugins do. Nothing is
-        retried and no bounce is made: that is up to the host server.
+        retried and no bounce is made: that is up to the host server. Raises
+        EngineStopped.
         """
-        outcomes = await self._deliver_once(message, recipients)
+        once = tuple(dict.fromkeys(recipients))
+        outcomes = await self._deliver_once(message, once)
         if message.return_path is None and message.requirement is Requirement.REQUIRED:
             outcomes = await self._rather_than_lose(message, outcomes)
         for notice in await self._calls.concluded(message, outcomes):
-            await self._deliver_once(notice.message, [Recipient(notice.recipient)])
-        return outcomes
+            await self._send(notice)
+        by_recipient = {outcome.recipient: outcome for outcome in outcomes}
+        return tuple(by_recipient[recipient] for recipient in recipients)
+
+    async def _send(self, notice: Notice) -> None:
+        try:
+            await send_notice(self._deliver_once, notice)
+        except PluginError as error:
+            logging.getLogger(__name__).error("notice not sent: %s", error)
+
+    async def deliver_as_it_is(
+        self, message: Message, recipients: Sequence[Recipient]
+    ) -> tuple[Outcome, ...]:
+        """Deliver *message* and observe its requirement though it may be a notice; nobody is told.
+
+        For `send_notice`, which has a fallback of its own.
+        """
+        return await self._deliver_once(message, recipients)
 
     async def _rather_than_lose(self, message: Message, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Send a notice that REQUIRETLS stopped without it (RFC 8689 section 5)."""
@@ -230,14 +226,13 @@ class Engine:
         return tuple(second.get(outcome.recipient, outcome) for outcome in outcomes)
 
     async def _deliver_once(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...]:
-        recipients = tuple(dict.fromkeys(recipients))
+        self._running()
         try:
             outcomes = await self._calls.deliver(message, recipients)
-            if outcomes is None:  # a plugin thought it over and left it to us after all
+            if outcomes is None:  # somebody took our own implementation away
                 outcomes = tuple(await self._deliver_by_policy(message, recipients))
         except PluginError as error:
-            reply = replies.INTERNAL_ERROR.with_text(f"A plugin failed, see the log: {error}"[:200])
-            return tuple(_deferred(recipient, reply, Reason.CONFIGURATION) for recipient in recipients)
+            return _deferred_by_mistake(recipients, error)
         return outcomes
 
     async def _deliver_by_policy(
@@ -245,15 +240,25 @@ class Engine:
     ) -> Sequence[Outcome]:
         groups = await destinations(message, recipients, self.settings, self._calls)
         parts = await asyncio.gather(
-            *(self._deliver_to(destination, message, members) for destination, members in groups.items())
+            *(self._deliver_alone(destination, message, members) for destination, members in groups.items())
         )
         return [outcome for part in parts for outcome in part]
+
+    async def _deliver_alone(
+        self, destination: Destination, message: Message, recipients: list[Recipient]
+    ) -> Sequence[Outcome]:
+        """Deliver to one destination; a mistake in there must not make the others' mail go twice."""
+        try:
+            with Contained(f"delivery to {destination.next_hop}"):
+                return await self._deliver_to(destination, message, recipients)
+        except PluginError as error:
+            return _deferred_by_mistake(recipients, error)
 
     async def _deliver_to(
         self, destination: Destination, message: Message, recipients: list[Recipient]
     ) -> list[Outcome]:
         """Deliver to one destination within `delivery.total_timeout`."""
-        running = self._running
+        running = self._running()
         job = Job.of(message, destination.level)
         delivery: Delivery | None = None
         settled: dict[Recipient, Outcome] = {}
@@ -276,11 +281,15 @@ class Engine:
         reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
         return [done.get(r) or _deferred(r, reply, Reason.HOST_UNREACHABLE) for r in recipients]
 
+    async def drop_idle_connections(self) -> None:
+        """End the sessions that are kept for later messages, as after a change of network."""
+        await self._running().rules.pool.drop_idle()
+
     # Looking ahead
 
     async def check(self, domain: DomainName) -> Readiness:
         """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers."""
-        running = self._running
+        running = self._running()
         return await preflight(domain, running.resolver, running.rules)
 
 
@@ -290,6 +299,14 @@ _REQUIRETLS_REASONS = frozenset(Reason) - {
     Reason.NO_SUCH_DOMAIN,
     Reason.CONFIGURATION,
 }
+
+
+def _deferred_by_mistake(recipients: Sequence[Recipient], error: PluginError) -> tuple[Outcome, ...]:
+    """Return deferrals; the log is told which plugin made what mistake, the sender is not."""
+    logging.getLogger(__name__).error("message deferred: %s", error, exc_info=error)
+    return tuple(
+        _deferred(recipient, replies.INTERNAL_ERROR, Reason.CONFIGURATION) for recipient in recipients
+    )
 
 
 def _deferred(recipient: Recipient, reply: replies.Reply, reason: Reason) -> Outcome:

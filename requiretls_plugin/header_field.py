@@ -87,11 +87,15 @@ def strip_fields(content: bytes, names: Iterable[str]) -> bytes:
 def prepend_field(content: bytes, name: str, value: str) -> bytes:
     """Return *content* with a field put above all others, which no DKIM signature minds.
 
-    Not checked: *name* and *value* have to be ASCII without line ends.
+    A message that begins with a blank has no header, as that line would continue
+    the new field; a blank line keeps the two apart. Not checked: *name* and
+    *value* have to be ASCII without line ends.
     """
     first_line_end = content.find(b"\n")
     crlf = first_line_end > 0 and content[first_line_end - 1 : first_line_end] == b"\r"
-    return f"{name}: {value}".encode("ascii") + (b"\r\n" if crlf else b"\n") + content
+    line_end = b"\r\n" if crlf else b"\n"
+    gap = line_end if content.startswith((b" ", b"\t")) else b""
+    return f"{name}: {value}".encode("ascii") + line_end + gap + content
 
 
 def with_tls_required_no(content: bytes) -> bytes:

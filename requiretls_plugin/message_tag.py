@@ -8,8 +8,7 @@ that arrives, where it could only be forged, and from everything that leaves.
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from requiretls_plugin import dsn_parameters
 from requiretls_plugin.errors import InvalidInput, InvalidStoredTag
@@ -37,23 +36,24 @@ class StoredTag:
     tag: Tag
     return_path: MailAddress | None
     recipient: Recipient
+    arrived: int
     mail_parameter: bool = False
     peer: str | None = None
     ret: Ret | None = None
     envid: str | None = None
-    arrived: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
-    def of(cls, message: Message, recipient: Recipient) -> StoredTag:
-        """Return what is to be kept of *message* for *recipient*."""
+    def of(cls, message: Message, recipient: Recipient, arrived: int) -> StoredTag:
+        """Return what is to be kept of *message*, which *arrived* then, for *recipient*."""
         return cls(
-            message.tag,
-            message.return_path,
-            recipient,
-            message.mail_parameter,
-            message.peer,
-            message.ret,
-            message.envid,
+            tag=message.tag,
+            return_path=message.return_path,
+            recipient=recipient,
+            arrived=arrived,
+            mail_parameter=message.mail_parameter,
+            peer=message.peer,
+            ret=message.ret,
+            envid=message.envid,
         )
 
     def message(self, content: bytes) -> Message:

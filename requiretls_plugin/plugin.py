@@ -68,9 +68,11 @@ def tag_of(message: Message, trusted_hops: Collection[IPAddress]) -> Tag:
 
 def _is_among(peer: str | None, hops: Collection[IPAddress]) -> bool:
     try:
-        return peer is not None and ipaddress.ip_address(peer) in hops
+        address = ipaddress.ip_address(peer or "")
     except ValueError:  # a UNIX socket has no address
         return False
+    # A socket that listens on both families shows IPv4 peers as ::ffff:192.0.2.1.
+    return (getattr(address, "ipv4_mapped", None) or address) in hops
 
 
 def _says_no(header: bytes) -> bool:

@@ -1,22 +1,33 @@
-"""Call the hooks: await what is awaitable, check every answer, contain every exception."""
+"""Call the hooks: await what is awaitable, check every answer, contain every exception.
+
+Plugins are called one by one and not through pluggy's own loop, so that an
+error can name its plugin, an awaited None passes the question on, and one
+observer's exception does not keep the others from observing.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pluggy
 
+from requiretls_plugin.containment import Contained
 from requiretls_plugin.delivery.outcome import Attempt, Notice, Outcome
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import PluginError
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop
 from requiretls_plugin.requirement import Requirement
+
+RECEIVE = "requiretls_receive"
+NEXT_HOP = "requiretls_next_hop"
+DELIVER = "requiretls_deliver"
+ATTEMPTED = "requiretls_attempted"
+CONCLUDED = "requiretls_concluded"
 
 
 class PluginCalls:
@@ -28,87 +39,128 @@ class PluginCalls:
     """
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
-        self._hooks = manager.hook
+        """Take the plugins of *manager*, also those registered later.
+
+        Raises PluginError if one wraps another hook than `requiretls_deliver`:
+        a wrapper could take back what others demand.
+        """
+        self._manager = manager
+        for name in (RECEIVE, NEXT_HOP, ATTEMPTED, CONCLUDED):
+            for wrapper in self._implementations(name, wrapping=True):
+                raise PluginError(f"{_place(wrapper)}: this hook cannot be wrapped, only {DELIVER} can")
 
     async def receive(self, message: Message) -> list[Requirement]:
         """Return every plugin's answer to `requiretls_receive`."""
-        answers = await self._all("requiretls_receive", message=message)
-        for answer in answers:
-            _check("requiretls_receive", answer, Requirement)
-        return answers
+        requirements: list[Requirement] = []
+        for implementation in self._implementations(RECEIVE):
+            answer = await _answer(implementation, message=message)
+            if answer is not None:
+                _check(implementation, answer, Requirement)
+                requirements.append(answer)
+        return requirements
 
     async def next_hop(self, domain: DomainName, message: Message) -> NextHop | None:
-        """Return the first answer to `requiretls_next_hop`."""
-        answers = await self._all("requiretls_next_hop", domain=domain, message=message)
-        if not answers:
-            return None
-        _check("requiretls_next_hop", answers[0], DomainHop, NamedHop)
-        hop: NextHop = answers[0]
-        return hop
+        """Return the first answer to `requiretls_next_hop`; nobody is asked after it."""
+        for implementation in self._implementations(NEXT_HOP):
+            answer: NextHop | None = await _answer(implementation, domain=domain, message=message)
+            if answer is not None:
+                _check(implementation, answer, DomainHop, NamedHop)
+                return answer
+        return None
 
     async def deliver(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...] | None:
         """Return the outcomes from `requiretls_deliver`, in the order of *recipients*."""
-        name = "requiretls_deliver"
-        outcomes = await self._guarded(
-            name, lambda: self._hooks.requiretls_deliver(message=message, recipients=tuple(recipients))
-        )
-        if outcomes is None:
-            return None
-        if not isinstance(outcomes, Sequence):
-            raise PluginError(f"{name}: {type(outcomes).__name__} is no sequence of outcomes")
-        for outcome in outcomes:
-            _check(name, outcome, Outcome)
-        by_recipient = {outcome.recipient: outcome for outcome in outcomes}
-        missing = [recipient for recipient in recipients if recipient not in by_recipient]
-        if missing:
-            raise PluginError(f"{name}: no outcome for {len(missing)} of {len(recipients)} recipients")
-        return tuple(by_recipient[recipient] for recipient in recipients)
+        recipients = tuple(recipients)
+        wrappers = self._implementations(DELIVER, wrapping=True)
+        if not wrappers:
+            return await self._delivered(message, recipients)
+        # pluggy does the wrapping, around one implementation: all that do not wrap.
+        wrapped = [implementation.plugin for implementation in self._implementations(DELIVER)]
+        caller = self._manager.subset_hook_caller(DELIVER, wrapped)
+        where = " around ".join(_place(wrapper) for wrapper in wrappers)
+        with Contained(where):
+            answer = caller.call_extra([self._delivered], {"message": message, "recipients": recipients})
+            outcomes = await answer if inspect.isawaitable(answer) else answer
+        return None if outcomes is None else _in_order(where, outcomes, recipients)
+
+    async def _delivered(
+        self, message: Message, recipients: tuple[Recipient, ...]
+    ) -> tuple[Outcome, ...] | None:
+        for implementation in self._implementations(DELIVER):
+            outcomes = await _answer(implementation, message=message, recipients=recipients)
+            if outcomes is not None:
+                return _in_order(_place(implementation), outcomes, recipients)
+        return None
 
     async def attempted(self, attempt: Attempt) -> None:
         """Tell every observer of `requiretls_attempted`."""
-        await self._observed("requiretls_attempted", attempt=attempt)
+        for implementation in self._implementations(ATTEMPTED):
+            await _observation(implementation, attempt=attempt)
 
     async def concluded(self, message: Message, outcomes: Sequence[Outcome]) -> list[Notice]:
         """Tell every observer of `requiretls_concluded` and return their notices."""
-        name = "requiretls_concluded"
-        answers = await self._observed(name, message=message, outcomes=tuple(outcomes))
-        notices = [notice for answer in answers if isinstance(answer, Sequence) for notice in answer]
-        return [notice for notice in notices if isinstance(notice, Notice)]
+        notices: list[Notice] = []
+        for implementation in self._implementations(CONCLUDED):
+            notices += await _observation(implementation, message=message, outcomes=tuple(outcomes))
+        return notices
 
-    async def _all(self, name: str, **arguments: Any) -> list[Any]:
-        answers = await self._guarded(name, lambda: getattr(self._hooks, name)(**arguments))
-        resolved = [await self._guarded(name, partial(_itself, answer)) for answer in answers]
-        return [answer for answer in resolved if answer is not None]
-
-    async def _observed(self, name: str, **arguments: Any) -> list[Any]:
-        try:
-            return await self._all(name, **arguments)
-        except PluginError as error:
-            # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
-            logging.getLogger(__name__).exception("%s", error)
-            return []
-
-    async def _guarded(self, name: str, call: Callable[[], Any]) -> Any:
-        """Return what *call* returns, awaited; whatever it raises becomes a PluginError."""
-        results: Sequence[Any] = await asyncio.gather(_resolved(call), return_exceptions=True)
-        result = results[0]
-        if isinstance(result, Exception):
-            raise PluginError(f"{name}: {type(result).__name__}: {result}") from result
-        if isinstance(result, BaseException):
-            raise result
-        return result
+    def _implementations(self, name: str, *, wrapping: bool = False) -> list[pluggy.HookImpl]:
+        """Return the implementations of a hook in the order to call them, wrappers or all others."""
+        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
+        return [
+            implementation
+            for implementation in reversed(caller.get_hookimpls())
+            if (implementation.wrapper or implementation.hookwrapper) is wrapping
+        ]
 
 
-async def _resolved(call: Callable[[], Any]) -> Any:
-    answer: Any | Awaitable[Any] = call()
-    return await answer if inspect.isawaitable(answer) else answer
+async def _answer(implementation: pluggy.HookImpl, **arguments: Any) -> Any:
+    """Return what *implementation* answers; raises PluginError for whatever it raises."""
+    with Contained(_place(implementation)):
+        answer = implementation.function(*(arguments[name] for name in implementation.argnames))
+        return await answer if inspect.isawaitable(answer) else answer
 
 
-def _itself(answer: Any) -> Any:
-    return answer
+async def _observation(implementation: pluggy.HookImpl, **arguments: Any) -> Sequence[Notice]:
+    """Return the notices that an observer asks for; what it does wrong is logged."""
+    try:
+        answer = await _answer(implementation, **arguments)
+        if answer is None or "outcomes" not in arguments:
+            return ()
+        _check(implementation, answer, Sequence)
+        for notice in answer:
+            _check(implementation, notice, Notice)
+    except PluginError as error:
+        # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
+        logging.getLogger(__name__).exception("%s", error)
+        return ()
+    notices: Sequence[Notice] = answer
+    return notices
 
 
-def _check(hook: str, answer: object, *allowed: type) -> None:
+def _place(implementation: pluggy.HookImpl) -> str:
+    # A method's self is not among the argument names, so this is what the plugin's author wrote.
+    signature = f"{implementation.function.__name__}({', '.join(implementation.argnames)})"
+    return f"plugin {implementation.plugin_name}: {signature}"
+
+
+def _check(implementation: pluggy.HookImpl, answer: object, *allowed: type) -> None:
     if not isinstance(answer, allowed):
         names = " or ".join(kind.__name__ for kind in allowed)
-        raise PluginError(f"{hook}: a plugin returned {type(answer).__name__} instead of {names}")
+        raise PluginError(f"{_place(implementation)} returned {type(answer).__name__} instead of {names}")
+
+
+def _in_order(where: str, outcomes: Any, recipients: tuple[Recipient, ...]) -> tuple[Outcome, ...]:
+    """Return *outcomes* in the order of *recipients*; raises PluginError unless each has exactly one."""
+    if not isinstance(outcomes, Sequence):
+        raise PluginError(f"{where} returned {type(outcomes).__name__} instead of a sequence of Outcome")
+    for outcome in outcomes:
+        if not isinstance(outcome, Outcome):
+            raise PluginError(f"{where} returned {type(outcome).__name__} instead of Outcome among others")
+    counted, wanted = Counter(outcome.recipient for outcome in outcomes), Counter(recipients)
+    for recipient in (counted - wanted) | (wanted - counted):
+        raise PluginError(
+            f"{where} returned {counted[recipient]} outcomes for {recipient} instead of {wanted[recipient]}"
+        )
+    by_recipient = {outcome.recipient: outcome for outcome in outcomes}
+    return tuple(by_recipient[recipient] for recipient in recipients)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Iterable
+from importlib.metadata import entry_points
 
 import pluggy
 
 from requiretls_plugin import hookspecs
+from requiretls_plugin.containment import Contained
 from requiretls_plugin.errors import PluginError
 
 ENTRY_POINT_GROUP = "requiretls"
@@ -17,17 +20,29 @@ def plugin_manager(names: Iterable[str] = (), *, installed: bool = True) -> plug
     """Return a plugin manager with the hooks of this package specified.
 
     *names* are modules to import and register; with *installed*, plugins of
-    the entry point group `requiretls` are loaded too. Raises PluginError if a
-    plugin cannot be loaded or implements a hook that does not exist.
+    the entry point group `requiretls` are loaded too. Raises PluginError if one
+    cannot be loaded, has the name of another, implements a hook that does not
+    exist, or none at all: a rule that is silently missing is worse than no start.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    try:
-        for name in names:
+    for name in names:
+        with Contained(f"plugin {name} cannot be loaded"):
             manager.register(importlib.import_module(name), name)
-        if installed:
-            manager.load_setuptools_entrypoints(ENTRY_POINT_GROUP)
+    if installed:
+        _load_installed(manager)
+    for name, plugin in manager.list_name_plugin():
+        if not manager.get_hookcallers(plugin):
+            raise PluginError(f"plugin {name} implements no hook: are its functions marked with @hookimpl?")
+    with Contained("a plugin cannot be used"):
         manager.check_pending()
-    except (ImportError, AttributeError, ValueError, pluggy.PluginValidationError) as error:
-        raise PluginError(f"a plugin cannot be loaded: {error}") from error
     return manager
+
+
+def _load_installed(manager: pluggy.PluginManager) -> None:
+    installed = Counter(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
+    for name, count in sorted(installed.items()):
+        if count > 1 or manager.has_plugin(name):
+            raise PluginError(f"plugin {name} is installed more than once: uninstall one of that name")
+        with Contained(f"plugin {name} cannot be loaded"):
+            manager.load_setuptools_entrypoints(ENTRY_POINT_GROUP, name)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from requiretls_plugin.delivery.attempt import DeliveryRules, hosts_with_addresses, verdict_without_hosts
+from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.outcome import Disposition
-from requiretls_plugin.delivery.session import Session, open_session
+from requiretls_plugin.delivery.session import Session
 from requiretls_plugin.delivery.verdict import combined
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_STATUS = re.compile(r"[245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})")
+_STATUS = re.compile(r"[245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 # RFC 5321 section 4.5.3.1.5 gives a reply line 512 octets; code and status need some of them.

@@ -11,10 +11,13 @@ from requiretls_plugin.errors import InvalidDomainName
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_HOST_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:\[\]]+))(?::(?P<port>\d{1,5}))?")
+_HOST_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<plain>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 def _split(text: str, default_port: int) -> tuple[str, int]:
+    if "%" in text:
+        # asyncio hands such addresses to a thread, which a process that is shutting down cannot start.
+        raise ValueError(f"{text!r} has a zone (%); name an address that needs none")
     try:
         return str(ipaddress.IPv6Address(text)), default_port
     except ValueError:

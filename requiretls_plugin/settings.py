@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.level import Level, LevelTable
 from requiretls_plugin.server_address import IPAddress, Nameserver, ServerAddress
-from requiretls_plugin.settings_files import ca_file_problems, key_pair_problems
+from requiretls_plugin.settings_files import file_problems
+from requiretls_plugin.settings_mistakes import TableError, mistakes_of
 
 DEFAULT_PATH = Path("/etc/requiretls.toml")
 ENVIRONMENT_VARIABLE = "REQUIRETLS_CONFIG"
@@ -31,30 +41,71 @@ def _text_parser(parse: Any) -> BeforeValidator:
     return BeforeValidator(parsed)
 
 
+def _file_path(value: Any, info: ValidationInfo) -> Path:
+    """Return the path *value*, relative to the folder that is the context."""
+    if not isinstance(value, str | Path):
+        raise ValueError("write it as a string in quotes")
+    if "\0" in str(value) or not str(value):
+        raise ValueError("is no file name")
+    return (info.context or Path()) / value
+
+
+def _not_empty(resolvers: tuple[Nameserver, ...]) -> tuple[Nameserver, ...]:
+    if not resolvers:
+        raise ValueError("name at least one, or leave the key out")
+    return resolvers
+
+
+def _cache_url(text: str) -> str:
+    if not re.fullmatch(r"memory:|sqlite:///.+|rediss?://.+", text):
+        raise ValueError("write memory:, sqlite:///path or redis://host:port/db")
+    return text
+
+
 def _level_table(value: Any) -> LevelTable:
     if not isinstance(value, Mapping):
-        raise ValueError("write a table of domain = level lines")
-    known = {level.value: level for level in Level}
+        raise ValueError('write a section [levels] with lines of the form "domain" = "level"')
     levels: dict[str, Level] = {}
-    for key, level in value.items():
-        if level not in known:
-            raise ValueError(f"{key!r}: {level!r} is no level; write one of {', '.join(known)}")
-        parent = key.startswith(".")
-        name = key if key == "*" else DomainName.parse(key.removeprefix(".")).text
-        levels[f".{name}" if parent else name] = known[level]
+    mistakes = []
+    for key, word in value.items():
+        try:
+            name = _level_key(key)
+            if name in levels:
+                raise ValueError("the same domain again")
+            levels[name] = _level(word)
+        except ValueError as error:
+            mistakes.append((key, str(error), word))
+    if mistakes:
+        raise TableError(mistakes)
     return LevelTable(levels)
 
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+def _level_key(key: str) -> str:
+    if key.startswith("*."):
+        raise ValueError(f"write {key[1:]} for all domains below {key[2:]}")
+    if key == "*":
+        return key
+    dot = "." if key.startswith(".") else ""
+    return dot + DomainName.parse(key.removeprefix(".")).text
+
+
+def _level(word: Any) -> Level:
+    known = [level.value for level in Level]
+    if word not in known:
+        raise ValueError(f"write one of {', '.join(known)}")
+    return Level(word)
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Connections = Annotated[int, Field(ge=1, le=10_000)]
-FilePath = Annotated[Path, _text_parser(Path)]
+FilePath = Annotated[Path, BeforeValidator(_file_path)]
 HostName = Annotated[DomainName, _text_parser(DomainName.parse)]
 Resolver = Annotated[Nameserver, _text_parser(Nameserver.parse)]
 MailServer = Annotated[ServerAddress, _text_parser(ServerAddress.parse)]
 Address = Annotated[IPAddress, _text_parser(ipaddress.ip_address)]
 Levels = Annotated[LevelTable, BeforeValidator(_level_table)]
-CacheURL = Annotated[str, Field(pattern=r"^(memory:|sqlite:///.+|rediss?://.+)$")]
+CacheURL = Annotated[str, _text_parser(_cache_url)]
 
 
 def _fqdn() -> DomainName:
@@ -75,12 +126,20 @@ class Section(BaseModel):
 class DNSSettings(Section):
     """How DNS is asked, and whose word about DNSSEC counts."""
 
-    nameservers: Annotated[tuple[Resolver, ...], Field(strict=False, min_length=1)] | None = None
+    backend: Literal["stub", "libunbound"] = "stub"
+    """`stub`: the nameservers validate; `libunbound`: this process does, with libunbound.so.8."""
+    nameservers: Annotated[tuple[Resolver, ...], Field(strict=False), AfterValidator(_not_empty)] | None = (
+        None
+    )
     """`ip`, `ip:port`, `[v6]:port` or `tls://name@ip:port`; default: those of /etc/resolv.conf."""
     trust_ad: Literal["loopback", "always", "never"] = "loopback"
     """`loopback`: the AD bit counts from loopback addresses and over verified DNS over TLS."""
     timeout: Seconds = 5.0
     """Seconds for one lookup."""
+    trust_anchor_file: FilePath | None = None
+    """For `libunbound`: DS or DNSKEY records; default: the system's root.key, without `libunbound_config`."""
+    libunbound_config: FilePath | None = None
+    """For `libunbound`: an unbound.conf with more to set, such as forward zones."""
 
 
 class TLSSettings(Section):
@@ -199,7 +258,7 @@ class Settings(Section):
         fit. Whether servers named can be reached is not checked.
         """
         named = path or os.environ.get(ENVIRONMENT_VARIABLE)
-        if named is None and not DEFAULT_PATH.exists():
+        if not named and not DEFAULT_PATH.exists():
             return cls()
         file = Path(named or DEFAULT_PATH)
         try:
@@ -217,58 +276,12 @@ class Settings(Section):
 
         *source* names the table in errors; relative file names are below *folder*.
         """
+        problems: list[str] = []
         try:
-            settings = cls.model_validate(_with_absolute_paths(table, folder))
+            settings = cls.model_validate(table, context=folder)
         except ValidationError as error:
-            problems = [_problem(part) for part in error.errors()]
-            raise SettingsError(source, [*problems, *_file_problems_despite(table, folder)]) from None
-        if problems := settings.file_problems():
+            problems = mistakes_of(error, cls)
+        problems += file_problems(table, folder)
+        if problems:
             raise SettingsError(source, problems)
         return settings
-
-    def file_problems(self) -> list[str]:
-        """Return what is wrong with the files that the settings name, one line each."""
-        return [
-            *ca_file_problems("tls.ca_file", self.tls.ca_file),
-            *ca_file_problems("mta_sts.ca_file", self.mta_sts.ca_file),
-            *key_pair_problems("receive", self.receive.certificate, self.receive.private_key),
-        ]
-
-
-_FILES = (
-    ("tls", "ca_file"),
-    ("mta_sts", "ca_file"),
-    ("receive", "certificate"),
-    ("receive", "private_key"),
-)
-
-
-def _with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    copy = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
-    for section, key in _FILES:
-        part = copy.get(section)
-        if isinstance(part, dict) and isinstance(part.get(key), str):
-            part[key] = str(folder / part[key])
-    return copy
-
-
-def _file_problems_despite(table: Mapping[str, Any], folder: Path) -> list[str]:
-    """Return the problems of the files named in a table that has other mistakes too."""
-    sections: dict[str, dict[str, Any]] = {"tls": {}, "mta_sts": {}, "receive": {}}
-    for section, key in _FILES:
-        part = table.get(section)
-        if isinstance(part, Mapping) and isinstance(part.get(key), str):
-            sections[section][key] = folder / part[key]
-    return Settings.model_construct(
-        tls=TLSSettings(**sections["tls"]),
-        mta_sts=MTASTSSettings(**sections["mta_sts"]),
-        receive=ReceiveSettings(**sections["receive"]),
-    ).file_problems()
-
-
-def _problem(part: Any) -> str:
-    """Return one line for one of pydantic's errors: key path, what, remedy."""
-    path = ".".join(str(step) for step in part["loc"])
-    if part["type"] == "extra_forbidden":
-        return f"{path}: unknown key; remove it or correct its spelling"
-    return f"{path}: {part['msg'].removeprefix('Value error, ')} (given: {part['input']!r})"

@@ -119,7 +119,7 @@ class ReadNotice:
         """Read *notice*; it has to be there and to be a report of three parts."""
         assert notice is not None
         raw = notice.message.content
-        top = cast(EmailMessage, email.message_from_bytes(raw, policy=email.policy.default))
+        top = email.message_from_bytes(raw, policy=email.policy.default)
         assert top.get_content_type() == "multipart/report"
         assert len(list(top.iter_parts())) == 3
         return cls(raw, top)

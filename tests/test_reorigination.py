@@ -7,7 +7,7 @@ import email.policy
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from requiretls_plugin.errors import ConflictingRequirement
@@ -103,6 +103,18 @@ def test_an_unstated_message_stays_as_it_is() -> None:
     assert inherit_into(content, UNSTATED) is content
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t"], ids=["blank", "tab"])
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+def test_attack_a_message_that_begins_with_a_blank_does_not_continue_our_field(
+    blank: bytes, line_end: bytes
+) -> None:
+    """Its first line would otherwise become part of the value."""
+    content = blank + b"or rather Yes" + line_end
+
+    assert fields(inherit_into(content, OPTIONAL)) == ["No"]
+
+
+@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_inheriting_twice_is_inheriting_once(content: bytes) -> None:
     """For any bytes, with any tag."""

@@ -25,14 +25,21 @@ _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
 
 
 def codes_in_sources() -> Iterator[tuple[str, str]]:
-    """Yield every string of the sources that is an enhanced status code, and where it stands."""
+    """Yield every enhanced status code in a string of the sources, and where it stands.
+
+    Docstrings are left out: what looks like a code there is a section number.
+    """
     for folder in SOURCES:
         for file in sorted(folder.rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
                     yield from (
                         (match[0], f"{file.name}:{node.lineno}")
-                        for match in re.finditer(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)", node.value)
+                        for match in re.finditer(
+                            r"(?<![\d.])(?<!section )[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)", node.value
+                        )
                     )
 
 

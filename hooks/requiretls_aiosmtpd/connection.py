@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import logging
 from typing import Any, cast
@@ -11,7 +12,7 @@ from aiosmtpd import smtp
 from requiretls_aiosmtpd.status_lines import replies_for
 from requiretls_aiosmtpd.transaction import Transaction
 from requiretls_plugin import dsn_parameters
-from requiretls_plugin.reply import INTERNAL_ERROR
+from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.smtp_extension import MAIL_LINE_INCREMENT
 
 # RFC 5321 section 4.5.3.1.4, less the line end; then SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8
@@ -21,17 +22,25 @@ MAIL_LINE = COMMAND_LINE + 26 + 17 + 10 + MAIL_LINE_INCREMENT + dsn_parameters.M
 RCPT_LINE = COMMAND_LINE + dsn_parameters.RCPT_LINE_INCREMENT
 AUTH_LINE = 12_288 - 2
 
+SHUTTING_DOWN = Reply(421, "4.3.2", "Server shuts down, come again")
+
 
 class Connection(smtp.SMTP):
-    """A connection that answers safely, and is patient with the busy only."""
+    """A connection that answers safely, and is patient with the busy only.
+
+    *open_connections* is a set of the caller's that it joins while it lasts.
+    """
 
     # No line of a message is too long; this is how much is buffered before the client has to wait.
     line_length_limit = 64 * 1024
     command_size_limit = COMMAND_LINE
 
-    def __init__(self, handler: Any, **arguments: Any) -> None:
+    def __init__(
+        self, handler: Any, *, open_connections: set[Connection] | None = None, **arguments: Any
+    ) -> None:
         # aiosmtpd keeps these limits on the class, where every new connection resets everybody's.
         self.command_size_limits = collections.defaultdict(lambda: COMMAND_LINE)
+        self._open_connections = open_connections if open_connections is not None else set()
         self._greeting_sent = False
         self._last_heard = 0.0
         self._reading_message = self._handler_works = False
@@ -61,6 +70,27 @@ class Connection(smtp.SMTP):
         """The client's IP address, None on a UNIX socket."""
         peer = self.client.peer
         return str(peer[0]) if isinstance(peer, tuple) and peer else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is coming in or being handled."""
+        return self._reading_message or self._handler_works
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, for the first time or inside TLS."""
+        self._open_connections.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        self._open_connections.discard(self)
+        super().connection_lost(error)
+
+    def dismiss(self) -> None:
+        """Tell the client that the server shuts down, and hang up; not for busy connections."""
+        if self.transport is not None:
+            self._writer.write(f"{SHUTTING_DOWN}\r\n".encode("ascii"))
+            self.transport.close()
 
     # Replies
 

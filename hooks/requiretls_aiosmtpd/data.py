@@ -41,10 +41,10 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes
 def _unstuffed(raw: bytes) -> bytes:
     """Return the message between the line end put before it and the final dot."""
     lines = raw[: -len(b".\r\n")]
+    line_ends = lines.count(b"\r\n")
+    if not lines.count(b"\r") == line_ends == lines.count(b"\n"):
+        # First, because clients that end lines so have doubled the dots after them too.
+        lines = _LONE_CR_OR_LF.sub(b"\r\n", lines)
     if b"\r\n." in lines:
         lines = lines.replace(b"\r\n.", b"\r\n")
-    content = lines[len(b"\r\n") :]
-    line_ends = content.count(b"\r\n")
-    if content.count(b"\r") == line_ends == content.count(b"\n"):
-        return content
-    return _LONE_CR_OR_LF.sub(b"\r\n", content)
+    return lines[len(b"\r\n") :]

@@ -102,8 +102,9 @@ def match_dane(
     Records that are not usable are passed over here too, and one match is
     enough. DANE-EE looks at the server's certificate alone, and at no name and no
     date. DANE-TA needs a path to the anchor, valid at *now* (an aware datetime),
-    and one of *reference_names* (RFC 7672 section 3.2.2). That the records are
-    DNSSEC-secure is for the caller to know. Raises nothing, whatever the bytes.
+    and one of *reference_names* (RFC 7672 section 3.2.2); trust anchors of our own
+    do not count. That the records are DNSSEC-secure is for the caller to know.
+    Raises nothing, whatever the bytes.
     """
     usable = usable_records(records, digests)
     if not usable:
@@ -164,7 +165,7 @@ def _anchors(
             yield from ((r, TrustAnchor(certificate)) for r in _matching(certificate, records, digests)[:1])
     full = [record for record in records if record.matching_type == FULL]
     for record in full:
-        if record.selector == CERT and record.data != leaf and record.data not in chain:
+        if record.selector == CERT and record.data not in chain:
             yield record, TrustAnchor(record.data)
     keys = [record for record in full if record.selector == SPKI]
     for record, certificate in islice(product(keys, dict.fromkeys(chain)), MAX_SIGNATURES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def send(
     Exit: 0 all delivered; 75 some deferred, none failed; 69 some failed;
     64 usage; 78 settings.
     """
-    content = click.get_binary_stream("stdin").read()
+    content = sys.stdin.buffer.read()
     if require_tls and tls_optional:
         raise click.UsageError("--require-tls and --tls-optional exclude each other")
     message, parsed = _parsed(sender, recipients, ret, envid)

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from requiretls_plugin import reply as replies
-from requiretls_plugin.delivery.content import wire_content
-from requiretls_plugin.delivery.envelope import Envelope
+from requiretls_plugin.delivery.content import Content
+from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome
-from requiretls_plugin.delivery.pool import Pool
+from requiretls_plugin.delivery.pool import Place, Pool
 from requiretls_plugin.delivery.server_reply import ServerReply
-from requiretls_plugin.delivery.session import Handover, Session, SessionRules, open_session
+from requiretls_plugin.delivery.session import Handover, Session, SessionRules
 from requiretls_plugin.delivery.verdict import CombinedVerdict, combined
 from requiretls_plugin.level import Level
 from requiretls_plugin.message import Message, Recipient
-from requiretls_plugin.policy.demand import Demand, Rules, demand_for
+from requiretls_plugin.policy.demand import Rules, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
 from requiretls_plugin.policy.mx_lookup import MailLoop, MXFailed, NoSuchDomain, NoUsableMX, NullMX
 from requiretls_plugin.policy.refusal import Refusal, Sureness
@@ -60,12 +60,12 @@ class Job:
     message: Message
     requirement: Requirement
     level: Level
-    content: bytes
+    content: Content
 
     @classmethod
     def of(cls, message: Message, level: Level) -> Job:
         """Return the job for *message* at *level*."""
-        return cls(message, message.requirement, level, wire_content(message.content))
+        return cls(message, message.requirement, level, Content.of(message.content))
 
 
 class Delivery:
@@ -84,9 +84,10 @@ class Delivery:
         left = list(recipients)
         if verdict is None:
             for host in hosts_with_addresses(self._evidence):
-                left = await self._try_host(host, left)
-                if not left:
-                    return
+                if left:
+                    left = await self._try_host(host, left)
+            if not left:
+                return
             verdict = combined(self._job.requirement, self._job.level, self._refusals)
         for recipient in left:
             self.outcomes[recipient] = _settled(recipient, verdict)
@@ -108,74 +109,65 @@ class Delivery:
         if isinstance(demand, Refusal):
             await self._passed_over(str(host.host), demand, demanded="nothing")
             return recipients
-        pool = self._rules.pool
-        session = await pool.acquire(demand)
-        reused = session is not None
-        try:
-            while True:
-                if session is None:
-                    opened = await open_session(demand, self._rules.session)
-                    if isinstance(opened, Refusal):
-                        await self._passed_over(str(host.host), opened, demanded=demand.security.value)
-                        return recipients
-                    session = opened
-                left, found_dead = await self._hand_over(session, demand, recipients, reused)
-                if not found_dead:
-                    return left
-                session, reused = None, False
-        finally:
-            pool.release(demand, session)
+        async with self._rules.pool.place(demand) as place:
+            used = await self._use(place, recipients)
+        if isinstance(used, Refusal):
+            await self._passed_over(str(host.host), used, demanded=demand.security.value)
+            return recipients
+        return await self._settle_all(*used, recipients)
 
-    async def _hand_over(
-        self, session: Session, demand: Demand, recipients: list[Recipient], reused: bool
-    ) -> tuple[list[Recipient], bool]:
-        """Return the recipients left, and whether a kept session turned out to be dead."""
-        session_envelope = Envelope(self._job.message, session.proof.extensions, len(self._job.content))
-        settled = {
-            recipient: self._outcome(session, recipient, Disposition.FAILED, reply, Reason.REJECTED)
-            for recipient in recipients
-            if (reply := session_envelope.refusal(recipient))
-        }
-        sendable = [recipient for recipient in recipients if recipient not in settled]
-        handover = Handover()
-        if sendable:
-            handover = await session.send(self._job.message, sendable, self._job.content)
-        if reused and handover.refusal and not handover.content_sent and not handover.replies:
-            return recipients, True
+    async def _use(
+        self, place: Place[Session], recipients: list[Recipient]
+    ) -> tuple[Session, Handover] | Refusal:
+        """Hand the message over in *place*, in a new session if there is none or a kept one is dead."""
+        message, content = self._job.message, self._job.content
+        if place.session is not None:
+            handover = await place.session.send(message, recipients, content)
+            if not handover.never_begun:
+                return place.session, handover
+            place.session = None
+        opened = await open_session(place.demand, self._rules.session)
+        if isinstance(opened, Refusal):
+            return opened
+        place.session = opened
+        return opened, await opened.send(message, recipients, content)
+
+    async def _settle_all(
+        self, session: Session, handover: Handover, recipients: list[Recipient]
+    ) -> list[Recipient]:
+        """Note what became of *recipients*, and return those that another host may be tried for."""
         left = []
-        for recipient in sendable:
+        settled = []
+        for recipient in recipients:
             outcome = self._settle(session, handover, recipient)
             if outcome is None:
                 left.append(recipient)
             else:
-                settled[recipient] = outcome
-        self.outcomes.update(settled)
-        await self._report(session, demand, handover, tuple(settled.values()))
-        return left, False
+                settled.append(outcome)
+        self.outcomes.update((outcome.recipient, outcome) for outcome in settled)
+        await self._report(session, handover, tuple(settled))
+        return left
 
     def _settle(self, session: Session, handover: Handover, recipient: Recipient) -> Outcome | None:
         """Return the outcome of one recipient, None if another host may be tried."""
+        if recipient in handover.unsendable:
+            reply = handover.unsendable[recipient]
+            return self._outcome(session, recipient, Disposition.FAILED, reply, Reason.REJECTED)
         answer = handover.replies.get(recipient)
-        host = str(session.demand.host)
+        refusal = handover.refusal or _hung_up(session)
+        if recipient in handover.doubtful:
+            # The message may have arrived; offering it to another host now could double it.
+            reply = replies.CONNECTION_LOST
+            return self._outcome(session, recipient, Disposition.DEFERRED, reply, refusal.reason)
         if answer is None:
-            refusal = handover.refusal or _hung_up(host)
-            if handover.content_sent:
-                # The message may have arrived; offering it to another host now could double it.
-                return self._outcome(
-                    session, recipient, Disposition.DEFERRED, replies.CONNECTION_LOST, refusal.reason
-                )
             self._refusals.append(refusal)
             return None
         if answer.kind == 2:
             return self._outcome(session, recipient, Disposition.DELIVERED, answer.as_reply(), None, answer)
         if answer.kind == 5:
-            return self._outcome(
-                session, recipient, Disposition.FAILED, answer.as_reply(), Reason.REJECTED, answer
-            )
-        why = f"answered {answer.quoted!r}"
-        self._refusals.append(
-            Refusal(Reason.REJECTED, Sureness.NOT_JUDGED, why, host, answer.as_reply(), answer.quoted)
-        )
+            reply = answer.as_reply()
+            return self._outcome(session, recipient, Disposition.FAILED, reply, Reason.REJECTED, answer)
+        self._refusals.append(_put_off(session, answer))
         return None
 
     def _outcome(
@@ -199,6 +191,7 @@ class Delivery:
             from_server=answer is not None,
             server_text=answer.quoted if answer is not None else None,
             receipt=session.receipt(sts.record_id if isinstance(sts, STSFound) else None),
+            dsn_offered=session.proof.extensions.dsn,
         )
 
     async def _passed_over(self, host: str, refusal: Refusal, *, demanded: str) -> None:
@@ -207,16 +200,14 @@ class Delivery:
             Attempt(self._evidence.next_hop, host, None, demanded, refusal=refusal.reason, why=refusal.why)
         )
 
-    async def _report(
-        self, session: Session, demand: Demand, handover: Handover, outcomes: tuple[Outcome, ...]
-    ) -> None:
+    async def _report(self, session: Session, handover: Handover, outcomes: tuple[Outcome, ...]) -> None:
         refusal = handover.refusal
         await self._rules.attempted(
             Attempt(
                 self._evidence.next_hop,
-                str(demand.host),
+                str(session.demand.host),
                 str(session.address),
-                demand.security.value,
+                session.demand.security.value,
                 security=session.security,
                 requiretls_offered=session.proof.requiretls_offered,
                 requiretls_sent=session.sends_requiretls,
@@ -264,5 +255,11 @@ def _settled(recipient: Recipient, verdict: CombinedVerdict) -> Outcome:
     )
 
 
-def _hung_up(host: str) -> Refusal:
-    return Refusal(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, "the server ended the session", host)
+def _hung_up(session: Session) -> Refusal:
+    host, why = str(session.demand.host), "the server ended the session"
+    return Refusal(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, why, host)
+
+
+def _put_off(session: Session, answer: ServerReply) -> Refusal:
+    host, why = str(session.demand.host), f"answered {answer.quoted!r}"
+    return Refusal(Reason.REJECTED, Sureness.NOT_JUDGED, why, host, answer.as_reply(), answer.quoted)

@@ -1,4 +1,4 @@
-"""One TCP connection to a mail server: bytes, TLS and time limits, no SMTP.
+"""One connection to a mail server: bytes, TLS and time limits, no SMTP.
 
 It owns its buffer, so that bytes which came before a handshake are seen and
 never mistaken for ones that came after it (RFC 3207 section 4.2).
@@ -13,28 +13,39 @@ from typing import Any
 
 from requiretls_plugin.delivery.server_reply import ReplyReader, ServerReply
 from requiretls_plugin.errors import ProtocolViolation
+from requiretls_plugin.policy.next_hop import UNIXSocket
 from requiretls_plugin.server_address import IPAddress
+
+# One flight is answered by some hundred replies at the most; a server that sends more unasked
+# is after our memory.
+MAX_UNREAD = 1_000
+
+# How much content is written before the peer has to have taken some of it.
+PIECE = 256 * 1024
 
 
 class Connection(asyncio.Protocol):
     """A connection that replies are read from. Make one with `Connection.open`."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._replies: deque[ServerReply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._paused: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self._transport: asyncio.Transport | None = None
-        self._paused: asyncio.Future[None] | None = None
-        self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def open(cls, address: IPAddress, port: int, *, timeout: float) -> Connection:
+    async def open(cls, address: IPAddress | UNIXSocket, port: int, *, timeout: float) -> Connection:
         """Return a connection to *address*; raises OSError, also if *timeout* seconds pass (TimeoutError)."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout):
-            # An address, never a name: resolving is not the connection's affair.
-            _, connection = await loop.create_connection(cls, str(address), port)
+            if isinstance(address, UNIXSocket):
+                _, connection = await loop.create_unix_connection(cls, address.path)
+            else:
+                # An address, never a name: resolving is not the connection's affair.
+                _, connection = await loop.create_connection(cls, str(address), port)
         return connection
 
     async def start_tls(
@@ -49,6 +60,8 @@ class Connection(asyncio.Protocol):
             raise ProtocolViolation(
                 "the server sent something between its answer to STARTTLS and the handshake"
             )
+        if self._failure is not None:
+            raise self._failure
         assert self._transport is not None  # set before `open` returns
         async with asyncio.timeout(timeout):
             transport = await self._loop.start_tls(
@@ -68,17 +81,32 @@ class Connection(asyncio.Protocol):
     @property
     def alive(self) -> bool:
         """Whether nothing is known against sending more. A reply nobody waits for is a farewell."""
-        return self._failure is None and self._transport is not None and not self._replies
+        return self._failure is None and not self._replies
 
-    def write(self, data: bytes) -> None:
-        """Send *data*; it is kept until the peer takes it."""
-        if self._failure is None and self._transport is not None:
-            self._transport.write(data)
+    def say(self, commands: bytes | memoryview) -> None:
+        """Send *commands*; it is kept until the peer takes it.
 
-    async def drain(self) -> None:
-        """Wait until most of what was written has gone."""
-        if self._paused is not None and self._failure is None:
-            await self._paused
+        Raises ProtocolViolation if there is an answer already: it was made
+        before the question, so no answer after it could be told from another.
+        Only 421 may come at any time (RFC 5321 section 3.8).
+        """
+        if any(reply.code != 421 for reply in self._replies):
+            raise ProtocolViolation(f"the server answered what was not asked: {self._replies[0].quoted!r}")
+        self._write(commands)
+
+    async def say_content(self, content: bytes, timeout: float) -> None:
+        """Send *content*, waiting up to *timeout* seconds for each piece of it to be taken.
+
+        Raises as `say` does, and TimeoutError. A connection that breaks is
+        noticed by the reading that follows.
+        """
+        view = memoryview(content)
+        self.say(view[:PIECE])
+        for start in range(PIECE, len(content), PIECE):
+            if self._paused is not None:
+                async with asyncio.timeout(timeout):
+                    await self._paused
+            self._write(view[start : start + PIECE])
 
     async def read_reply(self, timeout: float) -> ServerReply:
         """Return the next reply; raises ProtocolViolation, OSError, TimeoutError after *timeout* seconds."""
@@ -113,6 +141,8 @@ class Connection(asyncio.Protocol):
         """Collect replies and wake the reader."""
         try:
             self._replies.extend(self._reader.feed(data))
+            if len(self._replies) > MAX_UNREAD:
+                raise ProtocolViolation("the server does not stop answering")
         except ProtocolViolation as violation:
             self._fail(violation)
             self.abort()
@@ -137,6 +167,10 @@ class Connection(asyncio.Protocol):
         if self._paused is not None and not self._paused.done():
             self._paused.set_result(None)
         self._paused = None
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._failure is None and self._transport is not None:
+            self._transport.write(data)
 
     def _fail(self, error: Exception) -> None:
         if self._failure is None:

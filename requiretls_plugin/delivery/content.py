@@ -1,25 +1,46 @@
-"""A message's bytes as they go over the wire after DATA (RFC 5321 §4.5.2)."""
+"""A message's content as it goes over the wire after DATA (RFC 5321 §4.5.2)."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
-_LONE_LINE_END = re.compile(rb"\r\n|\r|\n")
-_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-def wire_content(content: bytes) -> bytes:
-    """Return *content* with CRLF line ends, dots doubled and the final dot line.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent after DATA, and what the server may be told of it before.
 
-    A message whose line ends are all CRLF leaves byte for byte as it came, so
-    its signatures hold. A bare CR or LF becomes CRLF: sent as it is, it would
-    let one server see an end of data where another sees none ("SMTP
-    smuggling"). A missing last line end is added.
+    *wire* has its dots doubled and ends with the final dot. *size* is in octets
+    as RFC 1870 counts them: line ends as two, dots not doubled, without the
+    final dot. *eight_bit* tells that there are octets outside ASCII.
     """
-    if _BARE.search(content):
-        content = _LONE_LINE_END.sub(b"\r\n", content)
-    if not content.endswith(b"\r\n") and content:
-        content += b"\r\n"
-    if content.startswith(b"."):
-        content = b"." + content
-    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+    wire: bytes = field(repr=False)
+    size: int
+    eight_bit: bool
+
+    @classmethod
+    def of(cls, content: bytes) -> Content:
+        """Return *content* ready to be sent.
+
+        A message whose line ends are all CRLF leaves byte for byte as it came,
+        so its signatures hold. A bare CR or LF becomes CRLF: sent as it is, it
+        would let one server see an end of data where another sees none ("SMTP
+        smuggling"). A missing last line end is added.
+        """
+        if not _has_only_crlf(content):
+            content = _ANY_LINE_END.sub(b"\r\n", content)
+        if content and not content.endswith(b"\r\n"):
+            content += b"\r\n"
+        stuffed = content.replace(b"\r\n.", b"\r\n..")
+        if stuffed.startswith(b"."):
+            stuffed = b"." + stuffed
+        return cls(stuffed + b".\r\n", len(content), not content.isascii())
+
+
+def _has_only_crlf(content: bytes) -> bool:
+    # As many pairs as there are of each: then every CR and every LF is in a pair.
+    pairs = content.count(b"\r\n")
+    return content.count(b"\n") == pairs and content.count(b"\r") == pairs

@@ -1,11 +1,12 @@
 """The opening of an outgoing SMTP or LMTP session as a state table. No sockets, no clock.
 
-    GREETING → EHLO → STARTTLS → HANDSHAKE → EHLO_IN_TLS → READY
-                 └→ HELO ──────────────────────────────────┘
+    [HANDSHAKE →] GREETING → EHLO → STARTTLS → HANDSHAKE → EHLO_IN_TLS → [AUTH →] READY
+                              └→ HELO → READY
 
 Rules of this file: what a reply leads to stands in `AFTER`, and a pair that is
 missing there ends the talk. READY is reached only where the demand is met; no
-MAIL command is made here (see `transaction`).
+MAIL command is made here (see `transaction`), and no password leaves before
+the server proved who it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from requiretls_plugin.delivery.authentication_exchange import AuthenticationExchange
 from requiretls_plugin.delivery.proof import Proof, TLSProof, shortfall, tls_shortfall
 from requiretls_plugin.delivery.server_reply import ServerReply
 from requiretls_plugin.policy.demand import Demand
@@ -31,6 +33,7 @@ class Step(enum.Enum):
     STARTTLS = enum.auto()
     HANDSHAKE = enum.auto()
     EHLO_IN_TLS = enum.auto()
+    AUTH = enum.auto()
     READY = enum.auto()
     REFUSED = enum.auto()
 
@@ -40,6 +43,11 @@ class Say:
     """Send this, then hand in the next reply."""
 
     line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Hand in the next reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,68 +62,46 @@ class Ready:
     proof: Proof
 
 
-Action = Say | Handshake | Ready | Refusal
+Action = Say | Listen | Handshake | Ready | Refusal
 
-# What a reply's first digit leads to. Where a step is missing, the reply ends the talk.
+# What a reply's first digit leads to. Where a pair is missing, the reply ends the talk.
 AFTER: Mapping[tuple[Step, int], Step] = {
     (Step.GREETING, 2): Step.EHLO,
-    (Step.EHLO, 2): Step.STARTTLS,  # or READY, see `_after_first_ehlo`
+    (Step.EHLO, 2): Step.STARTTLS,  # if it is offered
     (Step.EHLO, 5): Step.HELO,
     (Step.HELO, 2): Step.READY,
     (Step.STARTTLS, 2): Step.HANDSHAKE,
     (Step.STARTTLS, 4): Step.READY,  # in cleartext, if the demand allows it
     (Step.STARTTLS, 5): Step.READY,
     (Step.EHLO_IN_TLS, 2): Step.READY,
+    (Step.AUTH, 2): Step.READY,
+    (Step.AUTH, 3): Step.AUTH,
 }
 
 
 class Opening:
-    """The talk from the greeting until MAIL may be said, or until it is clear that it may not.
+    """The talk from the connection until MAIL may be said, or until it is clear that it may not.
 
     Do what the last action says, hand in what came of it, until the action is
-    `Ready` or a `Refusal`. With *lmtp* it says LHLO; with *in_tls* the
-    connection was wrapped in TLS before the greeting (RFC 8314). Without
-    *use_starttls* it does not even try, after a handshake broke that nothing
-    depends on.
+    `Ready` or a `Refusal`. Without *use_starttls* it does not even try, after a
+    handshake broke that nothing depends on.
     """
 
-    def __init__(
-        self,
-        demand: Demand,
-        hostname: str,
-        *,
-        lmtp: bool = False,
-        in_tls: TLSProof | None = None,
-        use_starttls: bool = True,
-    ) -> None:
+    def __init__(self, demand: Demand, hostname: str, *, use_starttls: bool = True) -> None:
         self.step = Step.GREETING
         self._demand = demand
-        self._lmtp = lmtp
         self._hostname = hostname.encode("ascii")
-        self._tls = in_tls
         self._use_starttls = use_starttls
+        self._tls: TLSProof | None = None
         self._extensions = Extensions()
+        self._exchange: AuthenticationExchange | None = None
 
-    def hear(self, reply: ServerReply) -> Action:
-        """Return what to do after *reply*."""
-        step = AFTER.get((self.step, reply.kind))
-        if step is None or reply.code == 421:
-            return self._refused_by(reply)
-        if self.step is Step.STARTTLS and step is Step.READY:
-            return self._without_starttls(reply)
-        match step:
-            case Step.EHLO:
-                return self._greet(Step.EHLO if self._tls is None else Step.EHLO_IN_TLS)
-            case Step.HELO:
-                return self._helo(reply)
-            case Step.HANDSHAKE:
-                self.step = step
-                return Handshake()
-            case Step.STARTTLS:
-                self._extensions = Extensions.parse(reply.lines)
-                return self._after_first_ehlo()
-        self._extensions = Extensions.parse(reply.lines) if self.step is Step.EHLO_IN_TLS else Extensions()
-        return self._ready()
+    def start(self) -> Action:
+        """Return what to do on a new connection."""
+        if self._demand.implicit_tls:
+            self.step = Step.HANDSHAKE
+            return Handshake()
+        return Listen()
 
     def secured(self, tls: TLSProof) -> Action:
         """Return what to do after the handshake ended as *tls* says.
@@ -124,50 +110,99 @@ class Opening:
         """
         if self.step is not Step.HANDSHAKE:
             raise RuntimeError(f"no handshake was due at {self.step}")
-        self._extensions = Extensions()
         self._tls = tls
+        self._extensions = Extensions()
         refusal = tls_shortfall(self._demand, tls)
         if refusal is not None:
             return self._refuse(refusal)
-        return self._greet(Step.EHLO_IN_TLS)
+        if self._demand.implicit_tls:
+            self.step = Step.GREETING
+            return Listen()
+        return self._say_ehlo()
 
-    def _greet(self, step: Step) -> Say:
-        self.step = step
-        return Say(b"%s %s\r\n" % (b"LHLO" if self._lmtp else b"EHLO", self._hostname))
+    def hear(self, reply: ServerReply) -> Action:
+        """Return what to do after *reply*."""
+        heard, step = self.step, AFTER.get((self.step, reply.kind))
+        if step is None or reply.code == 421:
+            return self._refused_by(reply)
+        if heard in (Step.EHLO, Step.EHLO_IN_TLS) and reply.kind == 2:
+            self._extensions = Extensions.parse(reply.lines)
+        match step:
+            case Step.EHLO:
+                return self._say_ehlo()
+            case Step.HELO:
+                return self._say_helo(reply)
+            case Step.STARTTLS:
+                return self._say_starttls()
+            case Step.HANDSHAKE:
+                self.step = step
+                return Handshake()
+            case Step.AUTH:
+                return self._say_more(reply)
+        if heard is Step.STARTTLS:
+            return self._without_tls(reply)
+        return self._met()
 
-    def _helo(self, reply: ServerReply) -> Action:
-        # RFC 8689 section 4.2.1 step 3 wants EHLO; HELO could list no STARTTLS either.
-        if self._lmtp or self._demand.encryption or self._demand.authenticated:
+    def _say_ehlo(self) -> Say:
+        self.step = Step.EHLO if self._tls is None else Step.EHLO_IN_TLS
+        return Say(b"%s %s\r\n" % (b"LHLO" if self._demand.lmtp else b"EHLO", self._hostname))
+
+    def _say_helo(self, reply: ServerReply) -> Action:
+        # RFC 8689 section 4.2.1 step 3 wants EHLO; after HELO there is no STARTTLS either.
+        if self._demand.lmtp or self._demand.needs_tls:
             return self._refused_by(reply)
         self.step = Step.HELO
         return Say(b"HELO %s\r\n" % self._hostname)
 
-    def _after_first_ehlo(self) -> Action:
+    def _say_starttls(self) -> Action:
         if self._extensions.starttls and self._use_starttls:
             self.step = Step.STARTTLS
             return Say(b"STARTTLS\r\n")
-        return self._ready()
+        return self._met()
 
-    def _without_starttls(self, reply: ServerReply) -> Action:
-        if not (self._demand.encryption or self._demand.authenticated):
-            return self._ready()
+    def _without_tls(self, reply: ServerReply) -> Action:
+        if not self._demand.needs_tls:
+            return self._met()
         sureness = Sureness.PROVED if reply.kind == 5 else Sureness.NOT_JUDGED
         return self._refuse(self._refusal(Reason.STARTTLS_REFUSED, sureness, reply))
 
-    def _ready(self) -> Action:
+    def _met(self) -> Action:
+        """Return Ready if the demand is met by what was proved, and a login where one is due before that."""
         proof = Proof(self._tls, self._extensions)
         refusal = shortfall(self._demand, proof)
         if refusal is not None:
             return self._refuse(refusal)
+        if self._demand.login is not None and self.step is not Step.AUTH:
+            return self._say_auth(proof)
         self.step = Step.READY
         return Ready(proof)
 
+    def _say_auth(self, proof: Proof) -> Action:
+        assert self._demand.login is not None  # looked at by the only caller
+        if not proof.authenticated:
+            raise RuntimeError("a password is only for a server that proved who it is")
+        exchange = AuthenticationExchange.choose(self._demand.login, self._extensions.auth_mechanisms)
+        if exchange is None:
+            why = "the server offers neither AUTH PLAIN nor AUTH LOGIN"
+            return self._refuse(
+                Refusal(Reason.CONFIGURATION, Sureness.OUR_FAULT, why, str(self._demand.host))
+            )
+        self._exchange, self.step = exchange, Step.AUTH
+        return Say(exchange.begin())
+
+    def _say_more(self, reply: ServerReply) -> Action:
+        line = self._exchange.answer() if self._exchange is not None else None
+        return self._refused_by(reply) if line is None else Say(line)
+
     def _refused_by(self, reply: ServerReply) -> Refusal:
+        """Return what a reply means that ends the talk."""
+        if reply.kind in (2, 3):
+            return self._refuse(self._refusal(Reason.PROTOCOL_VIOLATION, Sureness.NOT_JUDGED, reply))
         if reply.kind == 5 and self.step is Step.EHLO:
             # No EHLO, so no STARTTLS on offer.
             return self._refuse(self._refusal(Reason.STARTTLS_NOT_OFFERED, Sureness.PROVED, reply))
-        if reply.kind == 3 or (reply.kind == 2 and reply.code != 220):
-            return self._refuse(self._refusal(Reason.PROTOCOL_VIOLATION, Sureness.NOT_JUDGED, reply))
+        if reply.kind == 5 and self.step is Step.AUTH:
+            return self._refuse(self._refusal(Reason.CONFIGURATION, Sureness.OUR_FAULT, reply))
         # Only these two greetings say that no mail will ever be taken here (RFC 7504, RFC 5321 section 3.1).
         for_good = self.step is Step.GREETING and reply.code in (521, 554)
         sureness = Sureness.PROVED if for_good else Sureness.NOT_JUDGED

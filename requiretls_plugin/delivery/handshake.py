@@ -16,7 +16,6 @@ from requiretls_plugin.certificate.tls_context import (
 from requiretls_plugin.certificate.verdict import Verdict
 from requiretls_plugin.delivery.connection import Connection
 from requiretls_plugin.delivery.proof import TLSProof
-from requiretls_plugin.errors import ProtocolViolation
 from requiretls_plugin.policy.demand import Demand
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.reason import Reason
@@ -33,8 +32,13 @@ async def shake_hands(
     """
     host = str(demand.host)
     try:
+        context = _context_for(demand, contexts)
+    except OSError as error:
+        why = f"the trust anchors cannot be read: {shown(error)}"
+        return Refusal(Reason.CONFIGURATION, Sureness.OUR_FAULT, why, host)
+    try:
         session = await connection.start_tls(
-            _context_for(demand, contexts), str(demand.sni) if demand.sni else None, timeout=timeout
+            context, str(demand.sni) if demand.sni else None, timeout=timeout
         )
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         return Refusal(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, f"TLS: {shown(error)}", host)
@@ -68,17 +72,8 @@ def _verdict(session: ssl.SSLObject, chain: tuple[bytes, ...], demand: Demand) -
     )
 
 
-def refusal_of(error: ProtocolViolation | OSError, demand: Demand) -> Refusal:
-    """Return the refusal that an error on the connection amounts to."""
-    host = str(demand.host)
-    if isinstance(error, ProtocolViolation):
-        return Refusal(Reason.PROTOCOL_VIOLATION, Sureness.NOT_JUDGED, str(error), host)
-    if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        # TLS 1.3 brings the peer's alert about the handshake only after it.
-        return Refusal(Reason.TLS_HANDSHAKE_FAILED, Sureness.PROVED, f"TLS: {shown(error)}", host)
-    return Refusal(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, shown(error), host)
-
-
 def shown(error: OSError) -> str:
     """Return *error* in words, which some errors lack."""
+    if isinstance(error, TimeoutError):
+        return "timed out"
     return str(error) or type(error).__name__

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from requiretls_plugin.policy.demand import Demand
+from requiretls_plugin.policy.next_hop import UNIXSocket
+from requiretls_plugin.server_address import IPAddress
 
 # RFC 5321 section 4.5.3.2.7 lets a server hang up after five minutes; most do much earlier.
 IDLE_SECONDS = 30.0
@@ -20,6 +24,7 @@ class Reusable(Protocol):
     """What the pool needs of a session."""
 
     demand: Demand
+    address: IPAddress | UNIXSocket
     opened: float
     last_used: float
 
@@ -34,13 +39,32 @@ class Reusable(Protocol):
 S = TypeVar("S", bound=Reusable)
 
 
-class Pool(Generic[S]):
-    """Hand out idle sessions and places for new ones, so many in total and so many per host.
+@dataclass(eq=False, slots=True)
+class Place(Generic[S]):
+    """The right to one connection, and the session that has it, if there is one.
 
-    A session serves only a demand equal to the one it was opened for, so it
-    never carries a message whose demand it did not prove. Whoever waits for a
-    place is served in turn, host by host, so that one destination cannot keep
-    the others out.
+    Whoever opens a session puts it here; whoever loses one sets None.
+    """
+
+    demand: Demand
+    session: S | None
+
+
+@dataclass(eq=False, slots=True)
+class _Turn(Generic[S]):
+    demand: Demand
+    granted: asyncio.Future[Place[S]]
+
+
+class Pool(Generic[S]):
+    """Hand out places for sessions, so many in total and so many per host, and keep idle sessions.
+
+    A session serves only a demand equal to the one it was opened for, at an
+    address that the demand has too, so it never carries a message whose demand
+    it did not prove. Whoever waits for a place is served in turn, host by host,
+    and within a host in the order of asking: no destination can keep another
+    out, and nobody who comes later goes first. Sessions that are only being
+    ended count no more.
     """
 
     def __init__(self, *, total: int, per_host: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,78 +73,137 @@ class Pool(Generic[S]):
         self._clock = clock
         self._idle: OrderedDict[S, None] = OrderedDict()
         self._idle_by_demand: dict[Demand, deque[S]] = {}
-        self._open: dict[str, int] = {}
-        self._open_total = 0
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._taken: dict[_Host, int] = {}
+        self._taken_total = 0
+        self._waiting: OrderedDict[_Host, deque[_Turn[S]]] = OrderedDict()
         self._farewells: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-    async def acquire(self, demand: Demand) -> S | None:
-        """Return an idle session for *demand*, or None for a place to open one in; waits for either.
+    @contextlib.asynccontextmanager
+    async def place(self, demand: Demand) -> AsyncIterator[Place[S]]:
+        """Wait for a place for *demand*, lend it, and take it back whatever happens.
 
-        Give it back by `release`, whatever happens in between.
+        It comes with an idle session where there is one. A session that is in
+        it at the end is kept if it is still usable, and ended if not.
         """
-        host = _place(demand)
-        while True:
-            session = self._take_idle(demand)
-            if session is not None:
-                return session
-            if self._has_room(host):
-                self._open[host] = self._open.get(host, 0) + 1
-                self._open_total += 1
-                return None
-            await self._turn(host)
-
-    def release(self, demand: Demand, session: S | None) -> None:
-        """Give back what `acquire` gave: the session, or None if it is gone or was never opened."""
-        host = _place(demand)
-        if session is not None and session.usable and not self._too_old(session):
-            self._idle[session] = None
-            self._idle_by_demand.setdefault(demand, deque()).append(session)
-        else:
-            if session is not None:
-                self._part(session)
-            self._free(host)
-        self._wake()
+        place = await self._acquire(demand)
+        try:
+            yield place
+        finally:
+            self._release(place)
 
     async def close(self) -> None:
-        """End all idle sessions and wait for those that are being ended."""
+        """End all sessions: the idle ones now, waiting for that, and others when they come back."""
+        self._closed = True
+        await self.drop_idle()
+
+    async def drop_idle(self) -> None:
+        """End all idle sessions and wait until they are."""
         for session in list(self._idle):
             self._drop(session)
+        self._serve()
         if self._farewells:
             await asyncio.gather(*self._farewells, return_exceptions=True)
 
     def expire(self) -> None:
         """End the sessions that idled for too long; call it now and then."""
         for session in list(self._idle):
-            if self._too_old(session) or not session.usable:
+            if not self._fit(session):
                 self._drop(session)
-                self._wake()
+        self._serve()
 
     @property
     def open_connections(self) -> int:
         """How many places are taken: by sessions in use, idle, or being opened."""
-        return self._open_total
+        return self._taken_total
+
+    async def _acquire(self, demand: Demand) -> Place[S]:
+        host = _host(demand)
+        if host not in self._waiting:
+            # Those who wait at other hosts cannot go on now, or they would have been served.
+            place = self._grant(demand)
+            if place is not None:
+                return place
+        turn = _Turn[S](demand, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(host, deque()).append(turn)
+        try:
+            return await turn.granted
+        except asyncio.CancelledError:
+            if turn.granted.cancelled():
+                self._give_up(host, turn)
+            else:  # granted in the same moment
+                self._release(turn.granted.result())
+            raise
+
+    def _give_up(self, host: _Host, turn: _Turn[S]) -> None:
+        waiting = self._waiting.get(host, deque())
+        if turn in waiting:
+            waiting.remove(turn)
+            if not waiting:
+                del self._waiting[host]
+
+    def _release(self, place: Place[S]) -> None:
+        self._take_back(place)
+        self._serve()
+
+    def _take_back(self, place: Place[S]) -> None:
+        session = place.session
+        if session is not None and not self._closed and self._fit(session):
+            self._idle[session] = None
+            self._idle_by_demand.setdefault(session.demand, deque()).append(session)
+        else:
+            if session is not None:
+                self._part(session)
+            self._free(_host(place.demand))
+
+    def _serve(self) -> None:
+        """Grant places until nobody who waits can have one. The host served goes to the end of the line."""
+        while self._waiting and (self._idle or self._taken_total < self._total):
+            for turns in self._waiting.values():
+                place = self._grant(turns[0].demand)
+                if place is not None:
+                    break
+            else:
+                return
+            turn, host = turns.popleft(), _host(place.demand)
+            if turns:
+                self._waiting.move_to_end(host)
+            else:
+                del self._waiting[host]
+            if turn.granted.cancelled():  # whoever waited has yet to notice
+                self._take_back(place)
+            else:
+                turn.granted.set_result(place)
+
+    def _grant(self, demand: Demand) -> Place[S] | None:
+        session = self._take_idle(demand)
+        if session is None:
+            host = _host(demand)
+            if not self._make_room(host):
+                return None
+            self._taken[host] = self._taken.get(host, 0) + 1
+            self._taken_total += 1
+        return Place(demand, session)
 
     def _take_idle(self, demand: Demand) -> S | None:
-        idle = self._idle_by_demand.get(demand)
-        while idle:
-            session = idle[-1]
-            if session.usable and not self._too_old(session):
+        for session in reversed(list(self._idle_by_demand.get(demand, ()))):
+            if not self._fit(session):
+                self._drop(session)
+            elif session.address in demand.addresses:
                 self._forget_idle(session)
                 return session
-            self._drop(session)
-            idle = self._idle_by_demand.get(demand)
         return None
 
-    def _has_room(self, host: str) -> bool:
-        # An idle session here proved something else; it makes place.
-        if self._open.get(host, 0) >= self._per_host and not self._drop_idle(host):
+    def _make_room(self, host: _Host) -> bool:
+        # An idle session at this host proved something else; it makes room.
+        if self._taken.get(host, 0) >= self._per_host and not self._drop_one(host):
             return False
-        return self._open_total < self._total or self._drop_idle(None)
+        return self._taken_total < self._total or self._drop_one(None)
 
-    def _drop_idle(self, host: str | None) -> bool:
+    def _drop_one(self, host: _Host | None) -> bool:
+        """Drop the session that idled longest, of all or at *host*."""
         for session in self._idle:
-            if host is None or _place(session.demand) == host:
+            if host is None or _host(session.demand) == host:
                 self._drop(session)
                 return True
         return False
@@ -128,7 +211,7 @@ class Pool(Generic[S]):
     def _drop(self, session: S) -> None:
         self._forget_idle(session)
         self._part(session)
-        self._free(_place(session.demand))
+        self._free(_host(session.demand))
 
     def _forget_idle(self, session: S) -> None:
         del self._idle[session]
@@ -142,58 +225,20 @@ class Pool(Generic[S]):
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
 
-    def _free(self, host: str) -> None:
-        self._open_total -= 1
-        self._open[host] -= 1
-        if not self._open[host]:
-            del self._open[host]
+    def _free(self, host: _Host) -> None:
+        self._taken_total -= 1
+        self._taken[host] -= 1
+        if not self._taken[host]:
+            del self._taken[host]
 
-    def _too_old(self, session: S) -> bool:
+    def _fit(self, session: S) -> bool:
         now = self._clock()
-        return now - session.opened > AGE_SECONDS or now - session.last_used > IDLE_SECONDS
-
-    async def _turn(self, host: str) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(host, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._wake()  # the turn was ours; somebody else has to have it
-            raise
-        finally:
-            waiting = self._waiting.get(host)
-            if waiting is not None and turn in waiting:
-                waiting.remove(turn)
-                if not waiting:
-                    del self._waiting[host]
-
-    def _wake(self) -> None:
-        """Wake one waiter: of the host whose turn it is among those that can go on now."""
-        for host in self._waiting:
-            if self._can_go_on(host):
-                break
-        else:
-            return
-        self._waiting.move_to_end(host)
-        self._wake_first(host)
-
-    def _can_go_on(self, host: str) -> bool:
-        if any(_place(session.demand) == host for session in self._idle):
-            return True
-        room = self._open_total < self._total or bool(self._idle)
-        return room and self._open.get(host, 0) < self._per_host
-
-    def _wake_first(self, host: str) -> None:
-        waiting = self._waiting[host]
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                break
-        if not waiting:
-            del self._waiting[host]
+        young = now - session.opened <= AGE_SECONDS and now - session.last_used <= IDLE_SECONDS
+        return young and session.usable
 
 
-def _place(demand: Demand) -> str:
-    return f"{demand.host}:{demand.port}"
+_Host = tuple[object, int]
+
+
+def _host(demand: Demand) -> _Host:
+    return demand.host, demand.port

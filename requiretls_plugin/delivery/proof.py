@@ -37,6 +37,11 @@ class Proof:
     extensions: Extensions = field(default_factory=Extensions)
 
     @property
+    def authenticated(self) -> bool:
+        """Whether the server proved who it is."""
+        return self.tls is not None and isinstance(self.tls.verdict, Authenticated)
+
+    @property
     def requiretls_offered(self) -> bool:
         """Whether REQUIRETLS was offered where it counts: inside TLS (RFC 8689 section 4.2.1 step 5)."""
         return self.tls is not None and self.extensions.requiretls
@@ -46,7 +51,7 @@ def tls_shortfall(demand: Demand, tls: TLSProof | None) -> Refusal | None:
     """Return what the transport lacks of *demand*, None if it has all."""
     host = str(demand.host)
     if tls is None:
-        if not (demand.encryption or demand.authenticated):
+        if not demand.needs_tls:
             return None
         return Refusal(Reason.STARTTLS_NOT_OFFERED, Sureness.PROVED, "no TLS session", host)
     if isinstance(tls.verdict, NotAuthenticated):
@@ -71,6 +76,6 @@ def security_of(demand: Demand, proof: Proof) -> Security:
     """Return what the session is, by what was proved in it."""
     if proof.tls is None:
         return Security.CLEARTEXT
-    if demand.authenticated and isinstance(proof.tls.verdict, Authenticated):
+    if demand.authenticated and proof.authenticated:
         return demand.security
     return Security.ENCRYPTED

@@ -14,14 +14,15 @@ MAX_LINE = 2_048
 # The longest EHLO reply seen has about twenty lines.
 MAX_LINES = 100
 
-_LINE = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)", re.DOTALL)
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\x00\r]*))?")
 _STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
-_FORBIDDEN = re.compile(rb"[\x00\r]")
+# A tab becomes a blank; what could steer a terminal, or is in an unknown character set, a question mark.
+_SHOWN = bytes(octet if 0x20 <= octet < 0x7F else b" ?"[octet != 0x09] for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReply:
-    """One reply of a server: code and the text of each line, in ASCII."""
+    """One reply of a server: code and the text of each line, in printable ASCII."""
 
     code: int
     lines: tuple[str, ...]
@@ -54,7 +55,7 @@ class ServerReply:
         )
 
     def as_reply(self) -> Reply:
-        """Return the reply in a form that can be passed on; only for codes from 400 on, and 2yz."""
+        """Return the reply in a form that can be passed on; raises ValueError for 3yz, no verdict."""
         status = self.status or f"{self.kind}.0.0"
         try:
             return Reply(self.code, status, self.text)
@@ -67,7 +68,8 @@ class ReplyReader:
 
     Line ends may be CRLF or LF. Raises ProtocolViolation for what is no reply:
     NUL or CR inside a line, codes that differ within one reply, lines or
-    replies that do not end. Bytes outside ASCII become question marks.
+    replies that do not end. Other octets that are not printable ASCII become
+    question marks, a tab a blank.
     """
 
     def __init__(self) -> None:
@@ -81,7 +83,7 @@ class ReplyReader:
         return bool(self._buffer or self._lines)
 
     def feed(self, data: bytes) -> Iterator[ServerReply]:
-        """Take *data* and yield the replies that are complete now."""
+        """Take *data* and yield the replies that are complete now; of no use after it raised."""
         self._buffer += data
         while (end := self._buffer.find(b"\n", 0, MAX_LINE)) >= 0:
             line = bytes(self._buffer[:end]).removesuffix(b"\r")
@@ -94,14 +96,12 @@ class ReplyReader:
 
     def _take(self, line: bytes) -> ServerReply | None:
         match = _LINE.fullmatch(line)
-        if match is None or _FORBIDDEN.search(line):
-            raise ProtocolViolation(f"this is no SMTP reply: {_shown(line)}")
-        code, separator, text = match.groups()
-        if not separator and text:
-            raise ProtocolViolation(f"this is no SMTP reply: {_shown(line)}")
+        if match is None:
+            raise ProtocolViolation(f"this is no SMTP reply: {_quoted(line)}")
+        code, separator, text = match.groups(b"")
         if self._code not in (None, code):
-            raise ProtocolViolation(f"the lines of one reply have different codes: {_shown(line)}")
-        self._lines.append(text.decode("ascii", "replace").replace("\ufffd", "?"))
+            raise ProtocolViolation(f"the lines of one reply have different codes: {_quoted(line)}")
+        self._lines.append(text.translate(_SHOWN).decode("ascii"))
         if separator == b"-":
             if len(self._lines) >= MAX_LINES:
                 raise ProtocolViolation(f"a reply has more than {MAX_LINES} lines")
@@ -112,5 +112,5 @@ class ReplyReader:
         return reply
 
 
-def _shown(line: bytes) -> str:
-    return repr(line[:60].decode("ascii", "backslashreplace"))
+def _quoted(line: bytes) -> str:
+    return repr(line[:60].translate(_SHOWN).decode("ascii"))

@@ -64,32 +64,36 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
     messages are deferred (RFC 7672 section 2.2, RFC 8461 section 5), unless
     every host said that it takes no mail at all.
     """
-    decisive = _leading(refusals)
-    if all(refusal.reason is Reason.REJECTED and refusal.sureness is Sureness.PROVED for refusal in refusals):
-        return _verdict(Disposition.FAILED, decisive.reply or replies.HOST_NOT_REACHED, decisive, refusals)
-    open_questions = [refusal for refusal in refusals if _is_open(refusal)]
+    leading = _leading(refusals)
     if any(refusal.sureness is Sureness.OUR_FAULT for refusal in refusals):
-        return _verdict(Disposition.DEFERRED, replies.OUR_SETTINGS_AT_FAULT, decisive, refusals)
-    if requirement is Requirement.REQUIRED and level is Level.ENFORCE:
-        if open_questions:
-            leading = _leading(open_questions)
-            return _verdict(
-                Disposition.DEFERRED, _deferral(leading, replies.TLS_NOT_JUDGED), leading, refusals
-            )
-        kinds = {refusal.reason for refusal in refusals}
-        alike = kinds == {Reason.REQUIRETLS_NOT_OFFERED}
-        reply = replies.REQUIRETLS_NOT_SUPPORTED if alike else replies.TLS_REQUIREMENT_NOT_MET
-        return _verdict(Disposition.FAILED, reply, decisive, refusals)
-    return _verdict(Disposition.DEFERRED, _deferral(decisive, replies.TLS_POLICY_NOT_MET), decisive, refusals)
-
-
-def _is_open(refusal: Refusal) -> bool:
-    return refusal.sureness is Sureness.NOT_JUDGED or refusal.reason is Reason.REJECTED
+        ours = _leading([refusal for refusal in refusals if refusal.sureness is Sureness.OUR_FAULT])
+        return _verdict(Disposition.DEFERRED, replies.OUR_SETTINGS_AT_FAULT, ours, refusals)
+    proved = all(refusal.sureness is Sureness.PROVED for refusal in refusals)
+    kinds = {refusal.reason for refusal in refusals}
+    if proved and kinds == {Reason.REJECTED}:
+        return _verdict(Disposition.FAILED, leading.reply or replies.HOST_NOT_REACHED, leading, refusals)
+    if requirement is not Requirement.REQUIRED or level is not Level.ENFORCE:
+        reply = _deferral(leading, replies.TLS_POLICY_NOT_MET)
+        return _verdict(Disposition.DEFERRED, reply, leading, refusals)
+    if not proved:
+        leading = _leading([refusal for refusal in refusals if refusal.sureness is Sureness.NOT_JUDGED])
+        return _verdict(Disposition.DEFERRED, _deferral(leading, replies.TLS_NOT_JUDGED), leading, refusals)
+    if kinds == {Reason.REQUIRETLS_NOT_OFFERED}:
+        return _verdict(Disposition.FAILED, replies.REQUIRETLS_NOT_SUPPORTED, leading, refusals)
+    return _verdict(Disposition.FAILED, replies.TLS_REQUIREMENT_NOT_MET, leading, refusals)
 
 
 def _leading(refusals: Sequence[Refusal]) -> Refusal:
+    """Return the one of *refusals* to name: by reason, then by anything that tells them apart."""
     return min(
-        refusals, key=lambda refusal: (_PRECEDENCE.index(refusal.reason), refusal.host or "", refusal.why)
+        refusals,
+        key=lambda refusal: (
+            _PRECEDENCE.index(refusal.reason),
+            refusal.host or "",
+            refusal.why,
+            str(refusal.reply),
+            refusal.server_text or "",
+        ),
     )
 
 

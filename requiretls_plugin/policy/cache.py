@@ -34,11 +34,20 @@ def open_store(url: str, *, create: bool = True) -> PolicyStore:
     For whoever wants to know what is in it; without *create* a missing SQLite
     file stays missing. Raises SettingsError as `open_cache` does.
     """
-    if url.startswith(_SQLITE):
-        return SQLiteCache(Path(url.removeprefix(_SQLITE)), create=create)
+    file = sqlite_path(url)
+    if file is not None:
+        return SQLiteCache(file, create=create)
     try:
         from requiretls_plugin.policy.cache_redis import RedisCache
     except ImportError:
         problem = "cache.url: Redis needs the extra redis: pip install 'requiretls-plugin[redis]'"
         raise SettingsError("settings", [problem]) from None
     return RedisCache(url)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file that *url* names if it is an SQLite URL.
+
+    `sqlite:///a` is the file `/a`; a fourth slash, as other programs want it, changes nothing.
+    """
+    return Path("/" + url.removeprefix(_SQLITE).lstrip("/")) if url.startswith(_SQLITE) else None

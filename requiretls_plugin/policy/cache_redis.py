@@ -63,12 +63,12 @@ class RedisCache:
 
     async def claim_due(self, now: float) -> Sequence[DomainName]:
         async with self._connected() as client:
-            due = await client.zrange(_REFRESH, 0, now, byscore=True, offset=0, num=CLAIM_LIMIT)  # type: ignore[arg-type] # scores are floats
+            due = await client.zrange(_REFRESH, 0, now, byscore=True, offset=0, num=CLAIM_LIMIT)
             names = [str(name) for name in due]
             claimed = []
             for name, entry in zip(names, await self._entries_of(client, names), strict=True):
-                if entry is None:
-                    # Expired; Redis deleted the policy itself.
+                if entry is None or entry.expires <= now:
+                    # Redis deletes the policy itself.
                     await client.zrem(_REFRESH, name)
                     await client.zrem(_USED, name)
                 elif await client.set(_lease_key(name), 1, nx=True, ex=int(CLAIM_SECONDS)):
@@ -147,7 +147,7 @@ class RedisCache:
 def _restored(name: str, kept: str | None, used: float | None) -> CachedPolicy | None:
     try:
         record_id, text, fetched = json.loads(kept or "[]")
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
     return CachedPolicy.restore(name, record_id, text, fetched, fetched if used is None else used)
 

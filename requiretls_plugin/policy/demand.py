@@ -8,7 +8,7 @@ really proved.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from requiretls_plugin.certificate.dane_match import usable_records
 from requiretls_plugin.domain_name import DomainName
@@ -16,7 +16,15 @@ from requiretls_plugin.level import Level
 from requiretls_plugin.policy.answers import TLSARecord
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence, NameProof
 from requiretls_plugin.policy.mx_lookup import MailHosts
-from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, Wrapping
+from requiretls_plugin.policy.next_hop import (
+    DomainHop,
+    Host,
+    LocalHop,
+    Login,
+    NamedHop,
+    Protocol,
+    UNIXSocket,
+)
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.sts import STSFound, STSUnavailable
 from requiretls_plugin.policy.sts_policy import Mode
@@ -35,16 +43,20 @@ from requiretls_plugin.server_address import IPAddress
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one session with one host has to prove. Equal demands may share a connection."""
+    """What one session with one host has to prove. Equal demands may share a connection.
 
-    host: DomainName | IPAddress
+    Of equal demands the addresses may differ: DNS gives them in varying order.
+    """
+
+    host: Host
     port: int
-    addresses: tuple[IPAddress, ...]
+    addresses: tuple[IPAddress | UNIXSocket, ...] = field(compare=False)
     security: Security
     """What the session is once everything demanded is proved."""
     encryption: bool = False
-    """Whether TLS is needed at all."""
+    """Whether TLS is demanded, be it with nobody authenticated; see also `needs_tls`."""
     implicit_tls: bool = False
+    lmtp: bool = False
     tlsa: tuple[TLSARecord, ...] = ()
     """Usable records of which one has to match; none means no DANE."""
     tlsa_names: tuple[DomainName, ...] = ()
@@ -57,11 +69,18 @@ class Demand:
     """Whether REQUIRETLS is given on MAIL where it is offered inside TLS."""
     cleartext_after_tls_failure: bool = False
     """Whether a failed handshake leads to a new connection in cleartext."""
+    login: Login | None = None
+    """Who to log in as; only ever set where the server has to prove who it is."""
 
     @property
     def authenticated(self) -> bool:
         """Whether the server has to prove who it is."""
         return bool(self.tlsa) or self.pkix_name is not None
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether nothing may be sent in cleartext."""
+        return self.encryption or self.authenticated or self.requiretls
 
     @property
     def sni(self) -> DomainName | None:
@@ -77,6 +96,7 @@ class Rules:
 
     accept_testing: bool = False
     honor_tls_required_no: bool = True
+    trusted_local_hops: frozenset[LocalHop] = frozenset()
 
 
 def demand_for(
@@ -85,39 +105,77 @@ def demand_for(
     """Return what a session with *host* has to prove, or why there must be none."""
     lookup = host.lookup
     if isinstance(lookup, HostUnknown):
-        return Refusal(Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address", str(host.host))
+        return _refused(host, Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address")
     if isinstance(lookup, HostLookupFailed):
         return _dns_refusal(host, lookup.bogus, f"address lookup: {lookup.why}")
     plain = _plain(evidence, host, lookup.addresses)
+    hop = evidence.next_hop
+    if isinstance(hop, NamedHop) and (hop.protocol is Protocol.LMTP or isinstance(hop.server, UNIXSocket)):
+        return _local(requirement, hop, host, plain, rules)
     policy_waived = requirement is Requirement.OPTIONAL and rules.honor_tls_required_no
     # Only what the recipient published is set aside; a named server is the operator's choice.
-    if policy_waived and isinstance(evidence.next_hop, DomainHop):
+    if policy_waived and isinstance(hop, DomainHop):
         return replace(plain, cleartext_after_tls_failure=True)
     demand = _published_policy(evidence, host, plain, lookup.dane)
     if requirement is Requirement.REQUIRED and level is Level.ENFORCE:
-        return _required(evidence, host, demand, rules)
-    if isinstance(demand, Refusal) or requirement is not Requirement.REQUIRED:
-        return demand
-    return _relaxed(demand, level)
+        demand = _required(evidence, host, demand, rules)
+    elif requirement is Requirement.REQUIRED and isinstance(demand, Demand):
+        demand = _relaxed(demand, level)
+    if isinstance(hop, NamedHop) and hop.login is not None and isinstance(demand, Demand):
+        return _logged_in(host, demand, hop.login)
+    return demand
+
+
+def _refused(host: HostEvidence, reason: Reason, sureness: Sureness, why: str) -> Refusal:
+    return Refusal(reason, sureness, why, str(host.host))
 
 
 def _dns_refusal(host: HostEvidence, bogus: bool, why: str) -> Refusal:
     reason = Reason.DNSSEC_BOGUS if bogus else Reason.DNS_FAILURE
-    return Refusal(reason, Sureness.NOT_JUDGED, why, str(host.host))
+    return _refused(host, reason, Sureness.NOT_JUDGED, why)
 
 
-def _plain(evidence: Evidence, host: HostEvidence, addresses: tuple[IPAddress, ...]) -> Demand:
+def _plain(evidence: Evidence, host: HostEvidence, addresses: tuple[IPAddress | UNIXSocket, ...]) -> Demand:
     """TLS if offered, nobody authenticated, cleartext otherwise."""
     hop = evidence.next_hop
-    implicit_tls = isinstance(hop, NamedHop) and hop.wrapping is Wrapping.IMPLICIT
+    implicit_tls = isinstance(hop, NamedHop) and hop.implicit_tls
     return Demand(
         host=host.host,
         port=evidence.port,
-        addresses=addresses,
+        addresses=(host.host,) if isinstance(host.host, UNIXSocket) else addresses,
         security=Security.ENCRYPTED if implicit_tls else Security.CLEARTEXT,
         encryption=implicit_tls,
         implicit_tls=implicit_tls,
+        lmtp=isinstance(hop, NamedHop) and hop.protocol is Protocol.LMTP,
     )
+
+
+def _local(
+    requirement: Requirement, hop: NamedHop, host: HostEvidence, plain: Demand, rules: Rules
+) -> Demand | Refusal:
+    """A server that DNS says nothing about: the operator vouches for it, or nobody does.
+
+    Handing a message to a trusted one over LMTP is its final delivery, where
+    RFC 8689 ends. Over SMTP it would travel on, without the promise.
+    """
+    trusted = hop.server in rules.trusted_local_hops
+    if requirement is Requirement.REQUIRED:
+        if trusted and hop.protocol is Protocol.LMTP:
+            return replace(plain, pass_requiretls=True)
+        why = "REQUIRETLS mail may go to a local server only by LMTP, and if the settings trust it"
+        return _refused(host, Reason.NAME_NOT_PROVEN, Sureness.PROVED, why)
+    if trusted:
+        return plain
+    why = "LMTP and UNIX sockets are for servers listed in delivery.trusted_local_hops"
+    return _refused(host, Reason.CONFIGURATION, Sureness.OUR_FAULT, why)
+
+
+_PKIX_SECURITY = {
+    NameProof.DNSSEC: Security.DNSSEC_PKIX,
+    NameProof.MTA_STS: Security.STS_PKIX,
+    NameProof.IMPLICIT: Security.IMPLICIT_PKIX,
+    NameProof.NAMED: Security.NAMED_PKIX,
+}
 
 
 def _required(
@@ -129,38 +187,28 @@ def _required(
             return replace(published, sureness=Sureness.PROVED)
         return published
     proof = evidence.name_proof(host.host, accept_testing=rules.accept_testing)
-    if proof is NameProof.NONE:
+    if proof is NameProof.NONE or not isinstance(host.host, DomainName):
         return _not_proven(evidence, host)
-    if published.tlsa:
-        return replace(published, security=Security.DANE, requiretls=True, pass_requiretls=True)
-    assert isinstance(host.host, DomainName)  # a proven name is a name
-    return replace(
-        published,
-        encryption=True,
-        pkix_name=host.host,
-        security=_PKIX_SECURITY[proof],
-        requiretls=True,
-        pass_requiretls=True,
-    )
-
-
-_PKIX_SECURITY = {
-    NameProof.DNSSEC: Security.DNSSEC_PKIX,
-    NameProof.MTA_STS: Security.STS_PKIX,
-    NameProof.IMPLICIT: Security.IMPLICIT_PKIX,
-    NameProof.NAMED: Security.NAMED_PKIX,
-}
+    demand = replace(published, encryption=True, requiretls=True, pass_requiretls=True)
+    # A name that only MTA-STS proves comes with MTA-STS's own way to check the certificate
+    # (RFC 8461 section 4.2), whatever else the host has.
+    if published.tlsa and proof is not NameProof.MTA_STS:
+        return replace(demand, security=Security.DANE)
+    return replace(demand, pkix_name=host.host, security=_PKIX_SECURITY[proof])
 
 
 def _not_proven(evidence: Evidence, host: HostEvidence) -> Refusal:
+    if isinstance(evidence.next_hop, NamedHop):
+        why = "a server named by its address cannot prove a name; name it by its host name"
+        return _refused(host, Reason.CONFIGURATION, Sureness.OUR_FAULT, why)
     if isinstance(evidence.sts, STSUnavailable):
         why = f"name not proven by DNSSEC, and the MTA-STS policy cannot be had: {evidence.sts.why}"
-        return Refusal(Reason.STS_UNAVAILABLE, Sureness.NOT_JUDGED, why, str(host.host))
+        return _refused(host, Reason.STS_UNAVAILABLE, Sureness.NOT_JUDGED, why)
     if isinstance(host.host, DomainName):
         why = "neither DNSSEC nor an MTA-STS policy vouches for the host name"
     else:
         why = "an address has no name that could be proved"
-    return Refusal(Reason.NAME_NOT_PROVEN, Sureness.PROVED, why, str(host.host))
+    return _refused(host, Reason.NAME_NOT_PROVEN, Sureness.PROVED, why)
 
 
 def _published_policy(evidence: Evidence, host: HostEvidence, demand: Demand, dane: DANE) -> Demand | Refusal:
@@ -183,9 +231,9 @@ def _with_dane(
     evidence: Evidence, demand: Demand, base_domain: DomainName, records: tuple[TLSARecord, ...]
 ) -> Demand:
     usable = usable_records(records)
+    # RFC 7672 section 2.2: with records that cannot be used, TLS is compulsory all the same.
+    security = Security.ENCRYPTED if demand.pkix_name is None else demand.security
     if not usable:
-        # RFC 7672 section 2.2: TLS is compulsory all the same.
-        security = Security.ENCRYPTED if demand.pkix_name is None else demand.security
         return replace(demand, encryption=True, security=security)
     names = (base_domain, *_next_hop_names(evidence))
     return replace(
@@ -194,7 +242,7 @@ def _with_dane(
         tlsa=usable,
         tlsa_names=tuple(dict.fromkeys(names)),
         # RFC 7672 section 2.2.1: behind an insecure MX this proves the host, not the domain.
-        security=Security.DANE if _hosts_secure(evidence) else Security.ENCRYPTED,
+        security=Security.DANE if _hosts_secure(evidence) else security,
     )
 
 
@@ -220,7 +268,7 @@ def _enforced_name(evidence: Evidence, host: HostEvidence) -> DomainName | Refus
     if isinstance(host.host, DomainName) and sts.policy.matches(host.host):
         return host.host
     why = "the domain's MTA-STS policy does not list the host"
-    return Refusal(Reason.STS_MISMATCH, Sureness.NOT_JUDGED, why, str(host.host))
+    return _refused(host, Reason.STS_MISMATCH, Sureness.NOT_JUDGED, why)
 
 
 def _relaxed(demand: Demand, level: Level) -> Demand:
@@ -229,3 +277,13 @@ def _relaxed(demand: Demand, level: Level) -> Demand:
     if level is Level.OPPORTUNISTIC_STARTTLS and not demand.encryption:
         return replace(demand, encryption=True, security=Security.ENCRYPTED)
     return demand
+
+
+def _logged_in(host: HostEvidence, demand: Demand, login: Login) -> Demand | Refusal:
+    """A password is for the server it was made for: one that proves its name, inside TLS."""
+    if demand.authenticated:
+        return replace(demand, login=login)
+    if not isinstance(host.host, DomainName):
+        why = "a password is not given to a server named by its address: name it by its host name"
+        return _refused(host, Reason.CONFIGURATION, Sureness.OUR_FAULT, why)
+    return replace(demand, encryption=True, pkix_name=host.host, security=Security.NAMED_PKIX, login=login)

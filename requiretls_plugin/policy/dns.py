@@ -9,7 +9,6 @@ the stub ask the next.
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from dns.rdatatype import NS, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
+from requiretls_plugin.policy.dns_probe import Probe, Validation
 from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered, server_at
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import make_query
@@ -35,24 +35,6 @@ from requiretls_plugin.server_address import Nameserver
 from requiretls_plugin.settings import DNSSettings
 
 log = logging.getLogger(__name__)
-
-
-class Validation(enum.Enum):
-    """What a probe finds out about a resolver."""
-
-    VALIDATES = "validates"
-    NOT_BELIEVED = "validates, but dns.trust_ad says not to believe it"
-    DOES_NOT_VALIDATE = "does not validate"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What was found out about the resolver *server*, and from what."""
-
-    server: str
-    validation: Validation
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

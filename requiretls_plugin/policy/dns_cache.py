@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Any
 
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed
@@ -39,22 +38,25 @@ class AnswerCache:
         expires, answer = entry
         left = expires - self._clock()
         if left <= 0:
-            self._drop(question)
+            self.forget(question)
             return None
         self._entries.move_to_end(question)
-        return replace(answer, ttl=left)
+        if isinstance(answer, Found):
+            return Found(answer.records, answer.secure, answer.canonical, left)
+        return Absent(answer.secure, answer.name_exists, left)
 
     def put(self, question: Hashable, answer: Answer[Any]) -> None:
         """Keep *answer* if it may be kept."""
         if isinstance(answer, LookupFailed) or answer.ttl <= 0:
             return
-        self._drop(question)
+        self.forget(question)
         self._entries[question] = self._clock() + _capped(answer), answer
         self._records += _size(answer)
         while self._records > self._max_records:
-            self._drop(next(iter(self._entries)))
+            self.forget(next(iter(self._entries)))
 
-    def _drop(self, question: Hashable) -> None:
+    def forget(self, question: Hashable) -> None:
+        """Drop the answer kept for *question*, if there is one."""
         entry = self._entries.pop(question, None)
         if entry is not None:
             self._records -= _size(entry[1])

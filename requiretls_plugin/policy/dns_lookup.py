@@ -15,13 +15,14 @@ from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
 from requiretls_plugin.policy.dns_cache import AnswerCache
+from requiretls_plugin.policy.dns_probe import Probe
 from requiretls_plugin.server_address import IPAddress
 
 Question = tuple[DomainName, RdataType]
 
 
 class CachedLookups(abc.ABC):
-    """A DNSSource on top of `ask`, which subclasses bring.
+    """A DNSSource on top of `ask`, which subclasses bring, and what every resolver can do besides.
 
     Answers are kept for their TTL. Whoever asks what is being asked already
     waits for the same answer; giving up waiting disturbs nobody else.
@@ -36,6 +37,10 @@ class CachedLookups(abc.ABC):
     async def ask(self, name: DomainName, rdtype: RdataType) -> Answer[Any]:
         """Ask for the records of type *rdtype* at *name*, past the cache; never raises."""
 
+    @abc.abstractmethod
+    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
+        """Find out who of those asked validates, by the NS records of *zone*, which is signed."""
+
     async def mx(self, name: DomainName) -> Answer[MXRecord]:
         """Look up the MX records of *name*, following aliases."""
         return await self._look_up(name, MX)
@@ -46,6 +51,11 @@ class CachedLookups(abc.ABC):
 
     async def txt(self, name: DomainName) -> Answer[bytes]:
         """Look up the TXT records of *name*, the strings of each joined."""
+        return await self._look_up(name, TXT)
+
+    async def txt_uncached(self, name: DomainName) -> Answer[bytes]:
+        """Look up the TXT records of *name* past the cache; what comes is kept as ever."""
+        self._cache.forget((name, TXT))
         return await self._look_up(name, TXT)
 
     async def alias(self, name: DomainName) -> Answer[DomainName]:

@@ -7,8 +7,9 @@ import contextlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
+import dns.entropy
 import dns.exception
 import dns.message
 
@@ -17,9 +18,6 @@ from requiretls_plugin.server_address import Nameserver
 
 # A datagram lost on the way is sent again this many seconds later.
 RESEND_AFTER = 1.5
-
-# Connections to a DNS over TLS server that are kept for the next questions.
-MAX_IDLE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class PlainServer:
             transport.close()
 
     async def _over_tcp(self, query: dns.message.Message) -> dns.message.Message:
-        stream = _Stream(*await asyncio.open_connection(self._address, self._port))
+        _, stream = await asyncio.get_running_loop().create_connection(_Stream, self._address, self._port)
         try:
             return await stream.ask(query)
         finally:
@@ -118,68 +116,99 @@ class _Datagrams(asyncio.DatagramProtocol):
 class TLSServer:
     """A resolver asked over TLS, its certificate verified (RFC 7858, RFC 8310).
 
-    Connections are used again, each by one question at a time.
+    All questions share one connection, which is made anew when the server has closed it.
     """
 
     def __init__(self, place: Nameserver, ca_file: Path | None) -> None:
         self._place = place
         self._context = _context(ca_file)
-        self._idle: list[_Stream] = []
+        self._stream: _Stream | None = None
+        self._connecting = asyncio.Lock()
 
     async def ask(self, query: dns.message.Message) -> Reply:
         try:
-            while self._idle:
-                try:
-                    return await self._over(self._idle.pop(), query)
-                except (OSError, EOFError):
-                    continue  # closed by the server meanwhile
-            return await self._over(await self._connect(), query)
+            kept = self._stream
+            if kept is not None and kept.is_open:
+                # The server may close it just now; that says nothing about the next one.
+                with contextlib.suppress(OSError, EOFError):
+                    return await kept.ask(query)
+            return await (await self._connected()).ask(query)
         except _NO_REPLY as error:
             return Unanswered(_words(error))
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        if self._stream is not None:
+            self._stream.close()
 
-    async def _connect(self) -> _Stream:
-        return _Stream(
-            *await asyncio.open_connection(
-                str(self._place.address),
-                self._place.port,
-                ssl=self._context,
-                server_hostname=str(self._place.tls_name),
-            )
-        )
-
-    async def _over(self, stream: _Stream, query: dns.message.Message) -> dns.message.Message:
-        try:
-            reply = await stream.ask(query)
-        except BaseException:
-            # Also if the caller stopped waiting: a late reply would meet the next question.
-            stream.close()
-            raise
-        if len(self._idle) < MAX_IDLE:
-            self._idle.append(stream)
-        else:
-            stream.close()
-        return reply
+    async def _connected(self) -> _Stream:
+        async with self._connecting:
+            if self._stream is None or not self._stream.is_open:
+                _, self._stream = await asyncio.get_running_loop().create_connection(
+                    _Stream,
+                    str(self._place.address),
+                    self._place.port,
+                    ssl=self._context,
+                    server_hostname=str(self._place.tls_name),
+                )
+            return self._stream
 
 
-class _Stream:
-    """DNS messages over a stream, each after its length (RFC 1035 section 4.2.2)."""
+class _Stream(asyncio.Protocol):
+    """DNS messages over a stream, each after its length (RFC 1035 section 4.2.2).
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    Replies may come in any order (RFC 7766 section 6.2.1.1); their ids tell
+    whose they are. One that nobody waits for (any more) is passed over.
+    """
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can be asked."""
+        return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, query: dns.message.Message) -> dns.message.Message:
-        self._writer.write(query.to_wire(prepend_length=True))
-        await self._writer.drain()
-        length = int.from_bytes(await self._reader.readexactly(2), "big")
-        return read_message(await self._reader.readexactly(length), query)
+        """Return the reply to *query*, whose id changes if another question has it."""
+        if self._transport is None:
+            raise EOFError("the connection is closed")
+        while query.id in self._waiting:
+            query.id = dns.entropy.random_16()
+        arrival = asyncio.get_running_loop().create_future()
+        self._waiting[query.id] = arrival
+        try:
+            self._transport.write(query.to_wire(prepend_length=True))
+            return read_message(await arrival, query)
+        finally:
+            self._waiting.pop(query.id, None)
 
     def close(self) -> None:
-        self._writer.transport.abort()
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while len(self._received) >= 2:
+            end = 2 + int.from_bytes(self._received[:2], "big")
+            if len(self._received) < end:
+                return
+            wire = bytes(self._received[2:end])
+            del self._received[:end]
+            arrival = self._waiting.get(int.from_bytes(wire[:2], "big"))
+            if arrival is not None and not arrival.done():
+                arrival.set_result(wire)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for arrival in self._waiting.values():
+            if not arrival.done():
+                arrival.set_exception(exc or EOFError("the connection was closed"))
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:

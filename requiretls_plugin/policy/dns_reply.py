@@ -13,7 +13,7 @@ import dns.name
 import dns.rcode
 import dns.rrset
 from dns.edns import EDECode
-from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
+from dns.rdatatype import AAAA, CNAME, MX, NS, TLSA, TXT, A, RdataType
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import InvalidDomainName
@@ -42,7 +42,8 @@ _UNASSIGNED = 255
 
 
 def read_reply(reply: dns.message.Message, *, ad_counts: bool) -> Answer[Any]:
-    """Return what *reply* answers to its own question; the records' types are those of DNSSource.
+    """Return what *reply* answers to its own question; the records' types are those of DNSSource,
+    and domain names for NS.
 
     Aliases are followed inside the reply, at most 16. Secure is what carries
     the AD bit, which covers the whole chain, if *ad_counts*. That the reply
@@ -117,7 +118,7 @@ def _txt(rdata: Any) -> bytes:
     return b"".join(rdata.strings)
 
 
-def _alias(rdata: Any) -> DomainName:
+def _target(rdata: Any) -> DomainName:
     return _domain_name(rdata.target)
 
 
@@ -127,5 +128,6 @@ _READERS: Mapping[RdataType, Callable[[Any], Any]] = {
     MX: _mx,
     OPAQUE_TLSA: _tlsa,
     TXT: _txt,
-    CNAME: _alias,
+    CNAME: _target,
+    NS: _target,
 }

@@ -32,20 +32,29 @@ def make_query(
 
 
 def read_message(wire: bytes, query: dns.message.Message) -> dns.message.Message:
-    """Return the reply to *query* in *wire*, its TLSA records as OPAQUE_TLSA.
+    """Return the reply to *query* in *wire*, as `parse_message` reads it.
 
     Raises dnspython's DNSException, or ValueError if it answers something else.
-    A truncated reply is returned as far as it goes.
     """
-    if query.question[0].rdtype == RdataType.TLSA:
-        wire = _with_opaque_tlsa(wire)
-    try:
-        reply = dns.message.from_wire(wire, raise_on_truncation=True)
-    except dns.message.Truncated as error:
-        reply = error.kwargs["message"]
+    reply = parse_message(wire, query.question[0].rdtype)
     if not query.is_response(reply):
         raise ValueError("the reply belongs to another question")
     return reply
+
+
+def parse_message(wire: bytes, rdtype: RdataType) -> dns.message.Message:
+    """Return the message in *wire*; raises dnspython's DNSException.
+
+    If it is TLSA records that were asked for, they have the type OPAQUE_TLSA. A
+    truncated message is returned as far as it goes.
+    """
+    if rdtype == RdataType.TLSA:
+        wire = _with_opaque_tlsa(wire)
+    try:
+        return dns.message.from_wire(wire, raise_on_truncation=True)
+    except dns.message.Truncated as error:
+        truncated: dns.message.Message = error.kwargs["message"]
+        return truncated
 
 
 def is_truncated(reply: dns.message.Message) -> bool:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.mx_lookup import MailHosts, MXLookup
-from requiretls_plugin.policy.next_hop import NamedHop, NextHop
+from requiretls_plugin.policy.next_hop import Host, NamedHop, NextHop
 from requiretls_plugin.policy.sts import STSFound, STSLookup
 from requiretls_plugin.policy.sts_policy import Mode
 from requiretls_plugin.policy.tlsa_lookup import HostLookup
-from requiretls_plugin.server_address import IPAddress
 
 
 class NameProof(enum.Enum):
@@ -32,7 +31,7 @@ class NameProof(enum.Enum):
 class HostEvidence:
     """What DNS says about one host."""
 
-    host: DomainName | IPAddress
+    host: Host
     preference: int
     lookup: HostLookup
 
@@ -51,7 +50,7 @@ class Evidence:
     hosts: tuple[HostEvidence, ...]
     port: int
 
-    def name_proof(self, host: DomainName | IPAddress, *, accept_testing: bool) -> NameProof:
+    def name_proof(self, host: Host, *, accept_testing: bool) -> NameProof:
         """Return who vouches that *host* belongs to the next hop (RFC 8689 section 4.2.1 step 2)."""
         if not isinstance(host, DomainName):
             return NameProof.NONE

@@ -72,6 +72,9 @@ class MXFailed:
     why: str
 
 
+# Equal hosts share the load; nobody outside may choose among them.
+_RANDOMNESS = random.SystemRandom()
+
 MXLookup = MailHosts | NullMX | NoSuchDomain | NoUsableMX | MailLoop | MXFailed
 
 
@@ -80,7 +83,7 @@ async def lookup_mx(
     domain: DomainName,
     *,
     own_names: Collection[DomainName] = (),
-    randomness: random.Random | None = None,
+    randomness: random.Random = _RANDOMNESS,
 ) -> MXLookup:
     """Look up the hosts of *domain*, the best preference first, equal ones in random order.
 
@@ -101,7 +104,7 @@ async def lookup_mx(
         case Found():
             if _is_null_mx(answer.records):
                 return NullMX(answer.secure)
-            hosts = _best_first(answer.records, randomness or random.SystemRandom())
+            hosts = _best_first(answer.records, randomness)
             if not hosts:
                 return NoUsableMX(answer.secure)
             found = MailHosts(tuple(hosts), answer.secure, implicit=False, expanded=answer.canonical)
@@ -120,6 +123,8 @@ def _best_first(records: tuple[MXRecord, ...], randomness: random.Random) -> lis
         for record in records
         if isinstance(record.exchange, DomainName)
     ]
+    if len(usable) == 1:
+        return usable
     randomness.shuffle(usable)
     usable.sort(key=lambda candidate: candidate.preference)
     best: dict[DomainName, Candidate] = {}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.mail_address import AddressLiteral
-from requiretls_plugin.server_address import ServerAddress
+from requiretls_plugin.server_address import IPAddress, ServerAddress
+
+# RFC 8314 section 3.3: submission with TLS from the first octet has this port to itself.
+SUBMISSIONS_PORT = 465
+
+_UNIX_PREFIX = "unix:"
 
 
 class Wrapping(enum.Enum):
@@ -16,6 +21,52 @@ class Wrapping(enum.Enum):
     STARTTLS = "starttls"
     IMPLICIT = "implicit"
     """TLS from the first octet (RFC 8314), for submission only."""
+
+
+class Protocol(enum.Enum):
+    """What a named server speaks."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+    """RFC 2033: final delivery, one answer for each recipient after the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class UNIXSocket:
+    """A server on this machine, reached by a socket in the file system."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{_UNIX_PREFIX}{self.path}"
+
+
+LocalHop = UNIXSocket | ServerAddress
+
+
+def parse_local_hop(text: str) -> LocalHop:
+    """Return the server on this machine or network that *text* names: `unix:/path` or `ip:port`.
+
+    Raises ValueError, also for a host name: whoever forges DNS answers could
+    make it somebody else's.
+    """
+    if text.startswith(_UNIX_PREFIX):
+        path = text.removeprefix(_UNIX_PREFIX)
+        if not path.startswith("/"):
+            raise ValueError(f"{text!r}: write the socket's path from the root, as in unix:/run/lmtp")
+        return UNIXSocket(path)
+    server = ServerAddress.parse(text)
+    if isinstance(server.host, DomainName):
+        raise ValueError(f"{text!r}: name a trusted local hop by IP address or as unix:/path")
+    return server
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are at a server that asks (RFC 4954)."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +81,29 @@ class DomainHop:
 
 @dataclass(frozen=True, slots=True)
 class NamedHop:
-    """A server that the operator, the app or a plugin named; no MX lookup."""
+    """A server that the operator, the app or a plugin named; no MX lookup.
 
-    server: ServerAddress
+    With *login* every message has to go over a session in which the server
+    proved who it is, whatever its sender asked for.
+    """
+
+    server: ServerAddress | UNIXSocket
     wrapping: Wrapping = Wrapping.STARTTLS
+    protocol: Protocol = Protocol.SMTP
+    login: Login | None = None
+
+    @property
+    def implicit_tls(self) -> bool:
+        """Whether TLS starts with the first octet."""
+        if isinstance(self.server, UNIXSocket):
+            return False
+        return self.wrapping is Wrapping.IMPLICIT or self.server.port == SUBMISSIONS_PORT
 
     def __str__(self) -> str:
         return str(self.server)
 
 
 NextHop = DomainHop | NamedHop
+
+Host = DomainName | IPAddress | UNIXSocket
+"""What a session is opened with: a server by its name, or by its address where it has none."""

@@ -9,7 +9,7 @@ from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.policy.answers import DNSSource
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
 from requiretls_plugin.policy.mx_lookup import Candidate, MailHosts, lookup_mx
-from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop
+from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop, UNIXSocket
 from requiretls_plugin.policy.sts import NoSTS, STSLookup, STSResolver
 from requiretls_plugin.policy.tlsa_lookup import HostAddresses, HostLookup, NoDANE, lookup_host
 from requiretls_plugin.server_address import IPAddress
@@ -60,6 +60,8 @@ class PolicyResolver:
 
     async def _of_named(self, next_hop: NamedHop, recheck_sts: bool) -> Evidence:
         server = next_hop.server
+        if isinstance(server, UNIXSocket):
+            return Evidence(next_hop, None, NoSTS(), (_literal(server),), 0)
         if not isinstance(server.host, DomainName):
             return Evidence(next_hop, None, NoSTS(), (_literal(server.host),), server.port)
         # RFC 8461 section 3.4: with a smart host, its own domain is the policy domain.
@@ -76,6 +78,7 @@ class PolicyResolver:
         return HostEvidence(candidate.host, candidate.preference, lookup)
 
 
-def _literal(address: IPAddress) -> HostEvidence:
-    lookup: HostLookup = HostAddresses((address,), addresses_secure=False, dane=NoDANE(secure_absence=False))
-    return HostEvidence(address, 0, lookup)
+def _literal(host: IPAddress | UNIXSocket) -> HostEvidence:
+    addresses = () if isinstance(host, UNIXSocket) else (host,)
+    lookup: HostLookup = HostAddresses(addresses, addresses_secure=False, dane=NoDANE(secure_absence=False))
+    return HostEvidence(host, 0, lookup)

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from requiretls_plugin.domain_name import MAX_NAME, DomainName
-from requiretls_plugin.errors import InvalidSTSRecord, PolicyFetchError
-from requiretls_plugin.policy.answers import Absent, Answer, DNSSource, Found, LookupFailed
-from requiretls_plugin.policy.sts_cache import DAY, FETCH_FAILURE, CachedPolicy, PolicyCache
-from requiretls_plugin.policy.sts_fetch import fetch_policy, policy_host
+from requiretls_plugin.errors import InvalidSTSRecord
+from requiretls_plugin.policy.answers import Answer, DNSSource, Found, LookupFailed
+from requiretls_plugin.policy.sts_cache import DAY, CachedPolicy, PolicyCache
+from requiretls_plugin.policy.sts_failure import FetchFailure
 from requiretls_plugin.policy.sts_policy import Mode, STSPolicy
 from requiretls_plugin.policy.sts_record import parse_sts_record
+from requiretls_plugin.policy.sts_renewal import PolicyRenewal
 from requiretls_plugin.settings import MTASTSSettings
 
 log = logging.getLogger(__name__)
-
-# RFC 8461 section 3.3: at least five minutes after a failed fetch for the same id.
-BACK_OFF = 300.0
-
-# How long a failure is remembered, for `requiretls policies` to show.
-_FAILURE_KEPT = 7 * DAY
 
 # When a policy was last used matters by the month; it is written down by the hour.
 _TOUCH_EVERY = 3600.0
@@ -37,24 +31,9 @@ _REFRESHES = 5
 
 @dataclass(frozen=True, slots=True)
 class NoSTS:
-    """No policy is in force, and nothing suggests that one should be: *why* says what was found."""
+    """No policy is in force, and nothing suggests that one should be; *why* says what was found."""
 
     why: str = "MTA-STS does not apply"
-
-
-@dataclass(frozen=True, slots=True)
-class FetchFailure:
-    """What went wrong when a policy was wanted.
-
-    *record_id* is the id it was wanted for, None if the TXT record itself could
-    not be asked for. *at* is in seconds since 1970, *result_type* a word of RFC
-    8460 section 4.3.
-    """
-
-    record_id: str | None
-    result_type: str
-    why: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +41,8 @@ class STSFound:
     """A policy in mode `enforce` or `testing` is in force until *expires* (seconds since 1970).
 
     *fresh* tells that the TXT record names this very policy; if not, it is an
-    older one that counts until it expires (RFC 8461 section 5.1). *failure* is
-    what kept us from a newer one, if something did.
+    earlier one, which counts until it expires (RFC 8461 section 5.1).
+    *failure* is what kept us from a newer one, if something did.
     """
 
     policy: STSPolicy
@@ -75,10 +54,10 @@ class STSFound:
 
 @dataclass(frozen=True, slots=True)
 class STSUnavailable:
-    """Whether there is a policy, or which, could not be found out, and none is cached.
+    """Whether there is a policy, or what it says, could not be found out, and none is cached.
 
     *record_seen* tells that the domain announces a policy; if not, the TXT
-    record itself could not be asked for. *result_type* is of RFC 8460 section 4.3.
+    record itself could not be looked up. *result_type* is of RFC 8460 section 4.3.
     """
 
     why: str
@@ -94,7 +73,7 @@ class UncachedTXT(Protocol):
     """A DNSSource that can be told to ask anew."""
 
     async def txt_uncached(self, name: DomainName) -> Answer[bytes]:
-        """Look up TXT records as `txt` does, with no answer from a cache of ours."""
+        """Look up TXT records as `txt` does, past any cache of ours."""
 
 
 class STSResolver:
@@ -114,30 +93,29 @@ class STSResolver:
     ) -> None:
         self._dns = dns
         self._cache = cache
-        self._settings = settings
-        self._context = context
+        self._enabled = settings.enabled
         self._clock = clock
-        self._fetches: dict[DomainName, asyncio.Task[CachedPolicy | FetchFailure]] = {}
+        self._renewal = PolicyRenewal(dns, cache, settings, context, clock)
 
     async def lookup(self, domain: DomainName) -> STSLookup:
-        """Return the policy in force for *domain*, itself and no parent (RFC 8461 section 3.4)."""
+        """Return the policy in force for *domain*, its own and no parent's (RFC 8461 section 3.4)."""
         return await self._lookup(domain, self._dns.txt)
 
     async def recheck(self, domain: DomainName) -> STSLookup:
-        """Do as `lookup`, with the TXT record asked for anew if the DNS source can.
+        """Do as `lookup`, with the TXT record looked up anew if the DNS source can do that.
 
         For use before a failure is final (RFC 8461 section 5.1).
         """
-        uncached = isinstance(self._dns, UncachedTXT)
-        return await self._lookup(domain, self._dns.txt_uncached if uncached else self._dns.txt)
+        dns = self._dns
+        return await self._lookup(domain, dns.txt_uncached if isinstance(dns, UncachedTXT) else dns.txt)
 
     async def refresh_due(self) -> int:
-        """Fetch the policies again that will expire, and say how many were due.
+        """Fetch the policies again that would expire otherwise, and say how many were due.
 
         To be called every few minutes. A failure is a warning in the log,
         unless the policy has mode none (RFC 8461 sections 3.3 and 10.2).
         """
-        due = await self._cache.claim_due(self._clock()) if self._settings.enabled else []
+        due = await self._cache.claim_due(self._clock()) if self._enabled else []
         slots = asyncio.Semaphore(_REFRESHES)
 
         async def refresh_in_turn(domain: DomainName) -> None:
@@ -148,35 +126,31 @@ class STSResolver:
         return len(due)
 
     async def close(self) -> None:
-        """Give up the fetches under way."""
-        fetches = list(self._fetches.values())
-        for fetch in fetches:
-            fetch.cancel()
-        await asyncio.gather(*fetches, return_exceptions=True)
+        """Give up the fetches under way. The cache is left open."""
+        await self._renewal.close()
 
     async def _lookup(
         self, domain: DomainName, ask_txt: Callable[[DomainName], Awaitable[Answer[bytes]]]
     ) -> STSLookup:
-        name = record_name(domain)
-        if not self._settings.enabled:
+        if not self._enabled:
             return NoSTS("MTA-STS is switched off")
+        name = record_name(domain)
         if len(name.text) > MAX_NAME:
-            return NoSTS("the domain name is too long for an MTA-STS record")
-        answer = await ask_txt(name)
+            return NoSTS("the domain name is too long for an _mta-sts record")
+        record = _read(await ask_txt(name), self._clock())
         cached = await self._in_force(domain)
-        record_id = _record_id(answer, self._clock())
-        if isinstance(record_id, FetchFailure):
-            return _verdict(cached, record_id)
-        if isinstance(record_id, NoSTS):
+        if isinstance(record, FetchFailure):
+            return _despite(record, cached)
+        if isinstance(record, NoSTS):
             # RFC 8461 section 3.1: a policy that is cached outlives its record.
-            return record_id if cached is None else _verdict(cached, fresh=False)
-        if cached is not None and cached.record_id == record_id:
+            return record if cached is None else _in_mode(cached, fresh=False)
+        if cached is not None and cached.record_id == record:
             await self._touch(cached)
-            return _verdict(cached)
-        fetched = await self._fetch(domain, record_id)
+            return _in_mode(cached, fresh=True)
+        fetched = await self._renewal.renew(domain, record)
         if isinstance(fetched, FetchFailure):
-            return _verdict(cached, fetched)
-        return _verdict(fetched)
+            return _despite(fetched, cached)
+        return _in_mode(fetched, fresh=True)
 
     async def _in_force(self, domain: DomainName) -> CachedPolicy | None:
         cached = await self._cache.get(domain)
@@ -192,65 +166,14 @@ class STSResolver:
         if cached is None:
             return
         # RFC 8461 section 10.2: a refresh does not depend on the TXT record, which an attacker may block.
-        record_id = _record_id(await self._dns.txt(record_name(domain)), self._clock())
-        record_id = record_id if isinstance(record_id, str) else cached.record_id
-        fetched = await self._fetch(domain, record_id, last_used=cached.last_used)
+        record = _read(await self._dns.txt(record_name(domain)), self._clock())
+        record_id = record if isinstance(record, str) else cached.record_id
+        fetched = await self._renewal.renew(domain, record_id, last_used=cached.last_used)
         if isinstance(fetched, FetchFailure) and cached.policy.mode is not Mode.NONE:
+            days = (cached.expires - self._clock()) / DAY
             log.warning(
-                "MTA-STS policy of %s could not be refreshed and expires in %.1f days: %s",
-                domain,
-                (cached.expires - self._clock()) / DAY,
-                fetched.why,
+                "MTA-STS policy of %s not refreshed, expires in %.1f days: %s", domain, days, fetched.why
             )
-
-    async def _fetch(
-        self, domain: DomainName, record_id: str, last_used: float | None = None
-    ) -> CachedPolicy | FetchFailure:
-        """Fetch the policy, once for all who wait; a failure less than BACK_OFF ago counts again."""
-        fetch = self._fetches.get(domain)
-        if fetch is None:
-            fetch = asyncio.create_task(self._fetch_unless_backing_off(domain, record_id, last_used))
-            self._fetches[domain] = fetch
-            fetch.add_done_callback(lambda _: self._fetches.pop(domain))
-        # Shielded: one message that is given up must not take the policy from the others.
-        return await asyncio.shield(fetch)
-
-    async def _fetch_unless_backing_off(
-        self, domain: DomainName, record_id: str, last_used: float | None
-    ) -> CachedPolicy | FetchFailure:
-        now = self._clock()
-        failure = await last_failure(self._cache, domain, now)
-        if failure is not None and failure.record_id == record_id and now < failure.at + BACK_OFF:
-            return failure
-        try:
-            policy = await self._fetch_now(domain)
-        except PolicyFetchError as error:
-            failure = FetchFailure(record_id, error.result_type, error.why, now)
-            await self._cache.put_note(
-                FETCH_FAILURE, domain, json.dumps(asdict(failure)), now + _FAILURE_KEPT
-            )
-            return failure
-        entry = CachedPolicy(domain, record_id, policy, now, now if last_used is None else last_used)
-        if policy.max_age > 0:
-            await self._cache.put(entry)
-        else:
-            await self._cache.purge([domain])
-        return entry
-
-    async def _fetch_now(self, domain: DomainName) -> STSPolicy:
-        host = policy_host(domain)
-        answer = await self._dns.addresses(host)
-        if isinstance(answer, LookupFailed):
-            raise PolicyFetchError("sts-policy-fetch-error", f"addresses of {host}: {answer.why}")
-        if isinstance(answer, Absent):
-            raise PolicyFetchError("sts-policy-fetch-error", f"{host} has no address")
-        return await fetch_policy(
-            domain,
-            answer.records,
-            port=self._settings.port,
-            context=self._context,
-            timeout=self._settings.fetch_timeout,
-        )
 
 
 def record_name(domain: DomainName) -> DomainName:
@@ -258,16 +181,8 @@ def record_name(domain: DomainName) -> DomainName:
     return domain.child("_mta-sts")
 
 
-async def last_failure(cache: PolicyCache, domain: DomainName, now: float) -> FetchFailure | None:
-    """Return the last failed fetch for *domain* that *cache* remembers."""
-    text = await cache.note(FETCH_FAILURE, domain, now)
-    try:
-        return None if text is None else FetchFailure(**json.loads(text))
-    except (ValueError, TypeError):
-        return None
-
-
-def _record_id(answer: Answer[bytes], now: float) -> str | NoSTS | FetchFailure:
+def _read(answer: Answer[bytes], now: float) -> str | NoSTS | FetchFailure:
+    """Return the policy id in the TXT records, or what there is in place of one."""
     if isinstance(answer, LookupFailed):
         why = f"the _mta-sts record cannot be looked up: {answer.why}"
         return FetchFailure(None, "sts-policy-fetch-error", why, now)
@@ -278,13 +193,14 @@ def _record_id(answer: Answer[bytes], now: float) -> str | NoSTS | FetchFailure:
     return NoSTS("the domain has no _mta-sts record") if record is None else record.id
 
 
-def _verdict(
-    entry: CachedPolicy | None, failure: FetchFailure | None = None, *, fresh: bool | None = None
-) -> STSLookup:
-    if entry is None:
-        assert failure is not None
-        return STSUnavailable(failure.why, failure.result_type, record_seen=failure.record_id is not None)
+def _in_mode(entry: CachedPolicy, *, fresh: bool, failure: FetchFailure | None = None) -> NoSTS | STSFound:
     if entry.policy.mode is Mode.NONE:
         return NoSTS("the domain's MTA-STS policy has mode none")
-    fresh = failure is None if fresh is None else fresh
     return STSFound(entry.policy, entry.record_id, fresh, entry.expires, failure)
+
+
+def _despite(failure: FetchFailure, cached: CachedPolicy | None) -> STSLookup:
+    """Apply what is cached if nothing newer can be had (RFC 8461 section 3.3)."""
+    if cached is not None:
+        return _in_mode(cached, fresh=False, failure=failure)
+    return STSUnavailable(failure.why, failure.result_type, record_seen=failure.record_id is not None)

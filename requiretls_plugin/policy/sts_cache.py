@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import InvalidInput
@@ -28,6 +29,10 @@ CLAIM_LIMIT = 50
 
 FETCH_FAILURE = "fetch-failure"
 CAPABILITY = "capability"
+
+# What a store may have kept; anything else is rubbish.
+_YEAR_3000 = 32_503_680_000.0
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
 # Parsing costs more than reading from SQLite. Only short policies are remembered, which is nearly
 # all of them: long ones would let strangers fill the memory.
@@ -53,14 +58,15 @@ class CachedPolicy:
         cls, domain: object, record_id: object, text: object, fetched: object, last_used: object
     ) -> CachedPolicy | None:
         """Return the entry that a store kept as these values, or None if it kept rubbish."""
-        texts = isinstance(domain, str) and isinstance(record_id, str) and isinstance(text, str)
-        if not texts or not isinstance(fetched, float) or not isinstance(last_used, float):
+        if not (isinstance(domain, str) and isinstance(record_id, str) and isinstance(text, str)):
             return None
-        body = str(text).encode()
+        if not (_is_time(fetched) and _is_time(last_used) and _ID.fullmatch(record_id)):
+            return None
         try:
+            body = text.encode()
             policy = _parse_short(body) if len(body) <= _SHORT_POLICY else parse_sts_policy(body)
-            return cls(DomainName.parse(str(domain)), str(record_id), policy, fetched, last_used)
-        except InvalidInput:
+            return cls(DomainName.parse(domain), record_id, policy, fetched, last_used)
+        except (InvalidInput, UnicodeEncodeError):
             return None
 
     @property
@@ -72,6 +78,10 @@ class CachedPolicy:
     def refresh_at(self) -> float:
         """When it should be fetched again although nothing changed, in seconds since 1970."""
         return self.fetched + min(REFRESH_EVERY, self.policy.max_age / 2)
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, float) and 0 <= value < _YEAR_3000
 
 
 class PolicyCache(Protocol):

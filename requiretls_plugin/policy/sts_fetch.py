@@ -75,8 +75,6 @@ async def _connect(
             raise fetch_error(f"{address}: {error.verify_message}", "sts-webpki-invalid") from None
         except ssl.SSLError as error:
             raise fetch_error(f"{address}: TLS failed: {error.reason or error}") from None
-        except UnicodeError as error:
-            raise fetch_error(f"{host} is no name for TLS: {error}") from None
         except OSError as error:
             why = f"{address}: cannot be reached: {str(error) or 'timed out'}"
     raise fetch_error(why)

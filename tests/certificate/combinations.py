@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from requiretls_plugin.policy.answers import TLSARecord
-from tests.certificate.forge import Issued, Key, authority, chain_of, ec_key
-from tests.certificate.shapes import MX, good, intermediate, root, server
+from tests.certificate.forge import Issued, Key, authority, chain_of, ec_key, server
+from tests.certificate.shapes import MX, good, intermediate, root
 from tests.certificate.tlsa import tlsa
 
 ALL_FORMS = ("0 0", "0 1", "0 2", "1 0", "1 1", "1 2")

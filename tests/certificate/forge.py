@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import functools
 import itertools
+import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+
+Period = tuple[datetime, datetime]
+"""When a certificate begins and ceases to be valid."""
+
+USUAL: Period = (NOW - 30 * DAY, NOW + 60 * DAY)
+EXPIRED: Period = (NOW - 60 * DAY, NOW - DAY)
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -78,8 +85,7 @@ def certificate(
     extensions: Iterable[x509.ExtensionType] = (),
     *,
     critical: Iterable[x509.ExtensionType] = (),
-    not_before: datetime = NOW - 30 * DAY,
-    not_after: datetime = NOW + 60 * DAY,
+    valid: Period = USUAL,
 ) -> Issued:
     """Return a certificate with exactly these extensions, signed by *issuer* or itself."""
     builder = (
@@ -88,8 +94,8 @@ def certificate(
         .issuer_name(issuer.certificate.subject if issuer else subject(name))
         .public_key(key.public_key())
         .serial_number(next(_serial_numbers))
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
@@ -101,17 +107,22 @@ def certificate(
 
 
 def authority(
-    name: str, key: Key, issuer: Issued | None = None, *, path_length: int | None = None, **rest: datetime
+    name: str,
+    key: Key,
+    issuer: Issued | None = None,
+    *,
+    path_length: int | None = None,
+    valid: Period = USUAL,
 ) -> Issued:
     """Return a CA as CAs are: basicConstraints, keyUsage, key identifiers."""
     own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     above = x509.AuthorityKeyIdentifier.from_issuer_public_key((issuer.key if issuer else key).public_key())
     critical = [x509.BasicConstraints(ca=True, path_length=path_length), key_usage(certificates=True)]
-    return certificate(name, key, issuer, [own, above], critical=critical, **rest)
+    return certificate(name, key, issuer, [own, above], critical=critical, valid=valid)
 
 
 def server(
-    issuer: Issued, *names: str, number: int = 9, common_name: str | None = None, **rest: datetime
+    issuer: Issued, *names: str, number: int = 9, common_name: str | None = None, valid: Period = USUAL
 ) -> Issued:
     """Return a server's certificate as CAs issue them, with *names* as DNS-IDs."""
     key = ec_key(number)
@@ -119,7 +130,7 @@ def server(
     extensions: list[x509.ExtensionType] = [SERVER, key_usage(), above]
     if names:
         extensions.append(dns_names(*names))
-    return certificate(common_name, key, issuer, extensions, **rest)
+    return certificate(common_name, key, issuer, extensions, valid=valid)
 
 
 def element(tag: int, *content: bytes) -> bytes:
@@ -151,13 +162,15 @@ def inside(encoded: bytes) -> bytes:
 
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 ECDSA_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+RSA_SHA1 = bytes.fromhex("300d06092a864886f70d0101050500")
+RSA_SHA256 = bytes.fromhex("300d06092a864886f70d01010b0500")
 INTEGER, BIT_STRING, SEQUENCE, VERSION = 0x02, 0x03, 0x30, 0xA0
 SERIAL_NUMBER, SIGNATURE, KEY = 0, 1, 5
 
 
 def resigned(
     issued: Issued,
-    signer: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
     *,
     version_1: bool = False,
     sha_1: bool = False,
@@ -166,7 +179,8 @@ def resigned(
 ) -> bytes:
     """Return the certificate with some fields changed, signed again, as DER."""
     version, *fields = elements(inside(elements(inside(issued.der))[0]))
-    algorithm = ECDSA_SHA1 if sha_1 else ECDSA_SHA256
+    by_rsa = isinstance(signer, rsa.RSAPrivateKey)
+    algorithm = (RSA_SHA1 if by_rsa else ECDSA_SHA1) if sha_1 else (RSA_SHA256 if by_rsa else ECDSA_SHA256)
     fields[SIGNATURE] = algorithm
     if serial_number is not None:
         fields[SERIAL_NUMBER] = element(INTEGER, serial_number)
@@ -174,17 +188,23 @@ def resigned(
         fields[KEY] = public_key_info
     to_be_signed = element(SEQUENCE, *(fields[: KEY + 1] if version_1 else [version, *fields]))
     digest = hashes.SHA1() if sha_1 else hashes.SHA256()
-    signature = signer.sign(to_be_signed, ec.ECDSA(digest))
+    if isinstance(signer, rsa.RSAPrivateKey):
+        signature = signer.sign(to_be_signed, padding.PKCS1v15(), digest)
+    else:
+        signature = signer.sign(to_be_signed, ec.ECDSA(digest))
     return element(SEQUENCE, to_be_signed, algorithm, element(BIT_STRING, b"\0", signature))
+
+
+def in_der(issued: Issued | bytes) -> bytes:
+    """Return a certificate as DER."""
+    return issued if isinstance(issued, bytes) else issued.der
 
 
 def chain_of(*issued: Issued | bytes) -> tuple[bytes, ...]:
     """Return certificates as a server sends them, in DER."""
-    return tuple(one if isinstance(one, bytes) else one.der for one in issued)
+    return tuple(map(in_der, issued))
 
 
 def pem(chain: Sequence[bytes]) -> str:
     """Return *chain* as a PEM file has it."""
-    import ssl
-
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain)

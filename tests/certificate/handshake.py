@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.certificate.forge import DAY, Issued, Key, authority, ec_key, server
+from tests.certificate.forge import DAY, Issued, Key, Period, authority, ec_key, server
 from tests.certificate.openssl_oracle import server_context
 
 TODAY = datetime.now(UTC).replace(microsecond=0)
-VALID = {"not_before": TODAY - DAY, "not_after": TODAY + DAY}
-EXPIRED = {"not_before": TODAY - 3 * DAY, "not_after": TODAY - DAY}
+VALID: Period = (TODAY - DAY, TODAY + DAY)
+EXPIRED: Period = (TODAY - 3 * DAY, TODAY - DAY)
 MX = "mx1.secure.test"
 
 
 def trusted_root() -> Issued:
     """Return a CA that is valid today."""
-    return authority("Trusted", ec_key(31), **VALID)
+    return authority("Trusted", ec_key(31), valid=VALID)
 
 
 def server_today(issuer: Issued, *names: str, common_name: str | None = None) -> Issued:
     """Return a server's certificate that is valid today."""
-    return server(issuer, *names, common_name=common_name, **VALID)
+    return server(issuer, *names, common_name=common_name, valid=VALID)
 
 
 def shake_hands(client: ssl.SSLContext, to: ssl.SSLContext, name: str | None = MX) -> ssl.SSLObject:
@@ -32,14 +33,11 @@ def shake_hands(client: ssl.SSLContext, to: ssl.SSLContext, name: str | None = M
     ours = client.wrap_bio(to_client, to_server, server_hostname=name)
     theirs = to.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(4):
-        try:
+        with suppress(ssl.SSLWantReadError):
             ours.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        try:
+        # What the server thinks of it is seen on our side.
+        with suppress(ssl.SSLError):
             theirs.do_handshake()
-        except ssl.SSLError:
-            pass  # what the server thinks of it is seen on our side
     ours.do_handshake()
     return ours
 

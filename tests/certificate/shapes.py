@@ -17,8 +17,7 @@ from requiretls_plugin.reason import Reason
 from tests.certificate.forge import (
     CA_BASIC,
     CLIENT,
-    DAY,
-    NOW,
+    EXPIRED,
     SERVER,
     Issued,
     Key,
@@ -27,6 +26,7 @@ from tests.certificate.forge import (
     chain_of,
     dns_names,
     ec_key,
+    in_der,
     key_usage,
     resigned,
     rsa_key,
@@ -34,7 +34,6 @@ from tests.certificate.forge import (
 )
 
 MX = "mx1.secure.test"
-EXPIRED = {"not_before": NOW - 60 * DAY, "not_after": NOW - DAY}
 
 NAME = Reason.CERTIFICATE_NAME_MISMATCH
 TRUST = Reason.CERTIFICATE_NOT_TRUSTED
@@ -75,7 +74,7 @@ def _shape(
 ) -> Shape:
     chain = chain_of(sent_leaf or leaf, *above)
     accepted = failure is None if openssl is None else openssl
-    return Shape(label, chain, *chain_of(anchor), leaf.key, failure, accepted, end_entity)
+    return Shape(label, chain, in_der(anchor), leaf.key, failure, accepted, end_entity)
 
 
 @functools.cache
@@ -144,7 +143,7 @@ def _roots() -> Iterator[Shape]:
     old = certificate("Old", ec_key(3))
     old_der = resigned(old, ec_key(3), version_1=True)
     yield _shape("15 root of version 1", server(old, MX), (old_der,), old_der)
-    late = authority("Late", ec_key(3), **EXPIRED)
+    late = authority("Late", ec_key(3), valid=EXPIRED)
     yield _shape("23 expired anchor", server(late, MX), (late,), late, DATE)
     anonymous = certificate("No ids", ec_key(3), None, critical=[CA_BASIC, key_usage(certificates=True)])
     plain = certificate(None, ec_key(9), anonymous, [dns_names(MX), SERVER])
@@ -156,7 +155,7 @@ def _roots() -> Iterator[Shape]:
 def _leaves() -> Iterator[Shape]:
     above = intermediate(), root()
     signer, names = ec_key(2), [dns_names(MX)]
-    yield _shape("07 expired leaf", server(intermediate(), MX, **EXPIRED), above, root(), DATE)
+    yield _shape("07 expired leaf", server(intermediate(), MX, valid=EXPIRED), above, root(), DATE)
     old = server(intermediate(), common_name=MX)
     old_der = resigned(old, signer, version_1=True)
     yield _shape("12 leaf of version 1", old, above, root(), sent_leaf=old_der)
@@ -185,5 +184,5 @@ def _intermediates() -> Iterator[Shape]:
     elsewhere = x509.NameConstraints([x509.DNSName("elsewhere.test")], None)
     limited = certificate("Limited", ec_key(2), root(), critical=[CA_BASIC, elsewhere])
     yield _shape("21 name constraint", server(limited, MX), (limited, root()), root(), TRUST)
-    late = authority("Intermediate", ec_key(2), root(), **EXPIRED)
+    late = authority("Intermediate", ec_key(2), root(), valid=EXPIRED)
     yield _shape("22 expired intermediate", server(late, MX), (late, root()), root(), DATE)

@@ -151,7 +151,7 @@ def test_a_trust_anchor_vouches_for_reference_names_only(
 
 def test_now_counts_as_the_moment_it_is_whatever_its_zone() -> None:
     """A path that ends in an hour is good in every zone, and bad two hours later."""
-    leaf = server(root(), MX, not_after=NOW + timedelta(hours=1))
+    leaf = server(root(), MX, valid=(NOW - DAY, NOW + timedelta(hours=1)))
     chain, records = chain_of(leaf, root()), [tlsa("2 0 1", root().der)]
     far_east = NOW.astimezone(timezone(timedelta(hours=14)))
 
@@ -163,7 +163,7 @@ def test_now_counts_as_the_moment_it_is_whatever_its_zone() -> None:
 
 def test_a_path_that_is_not_valid_yet_is_not_trusted() -> None:
     """The first day of a certificate counts as well as its last."""
-    leaf = server(root(), MX, not_before=NOW + DAY)
+    leaf = server(root(), MX, valid=(NOW + DAY, NOW + 2 * DAY))
 
     verdict = match_dane(chain_of(leaf, root()), [tlsa("2 0 1", root().der)], [REFERENCE], NOW)
 

@@ -1,4 +1,4 @@
-"""Every shape of chain, through DANE-TA with the anchor's digest, with the anchor itself, and through DANE-EE."""
+"""Every shape of chain: by the anchor's digest, by the anchor itself, by the server's key."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from requiretls_plugin.certificate.der import is_certificate, is_public_key_info
 from tests.certificate.forge import (
     INTEGER,
     SEQUENCE,
+    ec_key,
     element,
     elements,
     inside,
@@ -20,7 +21,6 @@ from tests.certificate.forge import (
 )
 from tests.certificate.keys import COMPRESSED_KEY, EXPLICIT_KEY
 from tests.certificate.shapes import Shape, good, shapes
-from tests.certificate.forge import ec_key
 
 LEAF = good().der
 
@@ -34,7 +34,9 @@ def test_the_key_of_every_certificate_is_found(shape: Shape) -> None:
         assert public_key_info(der) == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-@pytest.mark.parametrize("key", [COMPRESSED_KEY, EXPLICIT_KEY], ids=["compressed point", "explicit parameters"])
+@pytest.mark.parametrize(
+    "key", [COMPRESSED_KEY, EXPLICIT_KEY], ids=["compressed point", "explicit parameters"]
+)
 @pytest.mark.requirement("6698-2.1-1")
 def test_attack_a_key_that_a_library_would_write_differently_is_not_written_again(key: bytes) -> None:
     """The digest in DNS is over what was sent."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,9 +141,6 @@ def _with_subject(issued: Issued, subject: x509.Name) -> bytes:
         issued.certificate.not_valid_before_utc,
         issued.certificate.not_valid_after_utc,
     )
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     return builder.sign(ec_key(9), hashes.SHA256()).public_bytes(Encoding.DER)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from tests.certificate.handshake import (
 
 ROOT = trusted_root()
 GOOD = server_today(ROOT, MX)
-STRANGER = server_today(authority("Stranger", ec_key(32), **VALID), MX)
+STRANGER = server_today(authority("Stranger", ec_key(32), valid=VALID), MX)
 CONTEXTS: dict[str, Callable[[TLSContexts], ssl.SSLContext]] = {
     "pkix": lambda contexts: contexts.pkix,
     "dane": lambda contexts: contexts.dane,
@@ -78,8 +79,8 @@ def test_the_name_is_in_sni(kind: str, anchors: Path, tmp_path: Path) -> None:
 
 BAD_SERVERS = [
     pytest.param(STRANGER, Reason.CERTIFICATE_NOT_TRUSTED, id="unknown CA"),
-    pytest.param(authority(MX, ec_key(9), **VALID), Reason.CERTIFICATE_NOT_TRUSTED, id="self-signed"),
-    pytest.param(server(ROOT, MX, **EXPIRED), Reason.CERTIFICATE_EXPIRED, id="expired"),
+    pytest.param(authority(MX, ec_key(9), valid=VALID), Reason.CERTIFICATE_NOT_TRUSTED, id="self-signed"),
+    pytest.param(server(ROOT, MX, valid=EXPIRED), Reason.CERTIFICATE_EXPIRED, id="expired"),
 ]
 
 
@@ -131,7 +132,7 @@ def test_a_policy_host_needs_the_dns_id_and_a_mail_server_is_asked_later(
 def test_policy_hosts_can_have_anchors_of_their_own(anchors: Path, tmp_path: Path) -> None:
     """Then those of mail servers do not count for them, nor the other way round."""
     own = tmp_path / "own.pem"
-    own.write_text(pem([authority("Stranger", ec_key(32), **VALID).der]))
+    own.write_text(pem([authority("Stranger", ec_key(32), valid=VALID).der]))
     contexts, context = TLSContexts(anchors, "1.2", own), serving(tmp_path, chain_of(STRANGER), STRANGER.key)
 
     shake_hands(contexts.policy_host, context)
@@ -168,7 +169,7 @@ def test_the_minimum_version_can_be_1_3(kind: str, anchors: Path, tmp_path: Path
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated:DeprecationWarning")
 def test_an_old_and_weak_server_is_still_better_than_cleartext(tmp_path: Path) -> None:
     """TLS 1.0 with RSA 1024, as Postfix takes it at its level "may"."""
-    weak = authority(MX, rsa_key(1024), **VALID)
+    weak = authority(MX, rsa_key(1024), valid=VALID)
     old = serving(tmp_path, chain_of(weak), weak.key)
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     old.maximum_version = ssl.TLSVersion.TLSv1
@@ -176,6 +177,40 @@ def test_an_old_and_weak_server_is_still_better_than_cleartext(tmp_path: Path) -
     session = shake_hands(TLSContexts().opportunistic, old)
 
     assert session.version() == "TLSv1"
+
+
+@pytest.mark.parametrize("kind", CONTEXTS)
+def test_only_an_opportunistic_session_is_made_without_secure_renegotiation(kind: str, anchors: Path) -> None:
+    """Servers without RFC 5746 are old enough to be had in no other way."""
+    legacy = CONTEXTS[kind](TLSContexts(anchors)).options & 0x4
+
+    assert bool(legacy) == (kind == "opportunistic")
+
+
+def _extensions_offered(context: ssl.SSLContext) -> list[int]:
+    """Return the types of the extensions in the ClientHello (RFC 8446 section 4.1.2)."""
+    sent = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=MX).do_handshake()
+    # Record header 5, handshake header 4, version 2 and random 32 octets come first.
+    hello = sent.read()[43:]
+    for octets in (1, 2, 1):  # session id, cipher suites, compression methods
+        hello = hello[octets + int.from_bytes(hello[:octets], "big") :]
+    extensions, types = hello[2:], []
+    while extensions:
+        types.append(int.from_bytes(extensions[:2], "big"))
+        extensions = extensions[4 + int.from_bytes(extensions[2:4], "big") :]
+    return types
+
+
+@pytest.mark.parametrize("kind", CONTEXTS)
+@pytest.mark.requirement("7671-5.1-1")
+def test_raw_public_keys_are_not_asked_for(kind: str, anchors: Path) -> None:
+    """SNI (0) is among the extensions, server_certificate_type (20, RFC 7250) is not."""
+    offered = _extensions_offered(CONTEXTS[kind](TLSContexts(anchors)))
+
+    assert 0 in offered
+    assert 20 not in offered
 
 
 @pytest.mark.parametrize("kind", CONTEXTS)
@@ -192,14 +227,16 @@ def test_anchors_are_read_again_when_their_file_changes(anchors: Path, tmp_path:
     shake_hands(contexts.pkix, context)
 
     replacement = tmp_path / "new.pem"
-    replacement.write_text(pem([authority("New", ec_key(33), **VALID).der]))
+    replacement.write_text(pem([authority("New", ec_key(33), valid=VALID).der]))
     os.replace(replacement, anchors)
 
     with pytest.raises(ssl.SSLError):
         shake_hands(contexts.pkix, context)
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_text("half a file")], ids=["gone", "broken"])
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda file: file.write_text("half a file")], ids=["gone", "broken"]
+)
 def test_anchors_that_cannot_be_read_again_stay(
     spoil: Callable[[Path], object], anchors: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,12 +8,10 @@ import ssl
 
 from tests.lab.addresses import why_not_bound
 from tests.lab.authority import Certificate
+from tests.lab.channel import Channel
 from tests.lab.smtp_record import AcceptedMessage, Connection
 from tests.lab.smtp_script import Script
 from tests.lab.smtp_session import Session
-
-# Lines of messages may be longer than asyncio's default of 64 KiB; this is no place to be strict.
-_LINE_LIMIT = 16 * 1024 * 1024
 
 
 class Destination:
@@ -50,9 +48,7 @@ class Destination:
     async def start(self) -> None:
         """Begin to listen; raises LabError if the address cannot be bound."""
         try:
-            self._server = await asyncio.start_server(
-                self._connected, self.address, self.port, limit=_LINE_LIMIT, backlog=512
-            )
+            self._server = await asyncio.start_server(self._connected, self.address, self.port, backlog=512)
         except OSError as error:
             raise why_not_bound(error, self.address, self.port) from None
 
@@ -79,7 +75,7 @@ class Destination:
         context.sni_callback = _note_name
         # Only `stop` cancels; asyncio.streams would report it as a failure.
         with contextlib.suppress(asyncio.CancelledError):
-            await Session(reader, writer, script, record, context, self.name).serve()
+            await Session(Channel(reader, writer), script, record, context, self.name).serve()
         del self._talks[task]
 
 

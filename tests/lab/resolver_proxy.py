@@ -67,7 +67,7 @@ class ResolverProxy:
             return
         # What does not fit a datagram is marked as truncated and asked for again over TCP.
         if len(answer) > 1232:
-            answer = answer[:2] + bytes([answer[2] | 0x02]) + answer[3:6] + bytes(6) + query[12:]
+            answer = answer[:2] + bytes([answer[2] | 0x02]) + answer[3:6] + bytes(4) + query[10:]
         self._udp.sendto(answer, client)
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

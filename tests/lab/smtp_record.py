@@ -57,8 +57,9 @@ class Connection:
     """One connection, in the order of things; complete up to what the client was answered.
 
     *tls_version* is None until a handshake succeeded, and *tls_failure* says
-    why one did not. *sni* is what the client named in it. *open* turns False
-    when either side ended the connection.
+    why one, or the session inside it, failed. *sni* is what the client named.
+    *early* is what came with STARTTLS, before the reply to it. *open* turns
+    False when either side ended the connection.
     """
 
     peer: str
@@ -67,6 +68,7 @@ class Connection:
     tls_version: str | None = None
     tls_failure: str | None = None
     sni: str | None = None
+    early: bytes = b""
     open: bool = True
 
     @property

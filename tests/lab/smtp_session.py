@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-import socket
 import ssl
-import struct
 from collections.abc import Awaitable, Callable, Iterator
 
+from tests.lab.channel import Channel
 from tests.lab.smtp_record import AcceptedMessage, Command, Connection, Recipient
 from tests.lab.smtp_script import Act, Answer, Drip, Endless, Script
 
@@ -52,15 +51,13 @@ class Session:
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        channel: Channel,
         script: Script,
         record: Connection,
         context: ssl.SSLContext,
         name: str,
     ) -> None:
-        self._reader = reader
-        self._writer = writer
+        self._channel = channel
         self._script = script
         self._record = record
         self._context = context
@@ -75,14 +72,15 @@ class Session:
         """Talk until the client leaves or the script ends it."""
         try:
             await self._answer("greeting", f"220 {self._name} ESMTP laboratory")
-            while line := await self._reader.readline():
+            while line := await self._channel.line():
                 await self._obey(line)
-        except (_Over, OSError, asyncio.IncompleteReadError, ValueError):
-            # ValueError is asyncio's for a line beyond its limit.
+        except ssl.SSLError as error:
+            self._record.tls_failure = str(error)
+        except (_Over, OSError):
             pass
         finally:
             self._record.open = False
-            self._writer.close()
+            self._channel.close()
 
     async def _obey(self, line: bytes) -> None:
         text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
@@ -132,15 +130,13 @@ class Session:
             await self._handshake()
 
     async def _handshake(self) -> None:
+        self._record.early = self._channel.take_early()
         if "handshake" in self._script.replies:
+            # Any sooner, and a client might read it together with the 220.
+            await self._channel.receive()
             await self._answer("handshake", b"")
             await self._linger()
-        try:
-            await self._writer.start_tls(self._context)
-        except OSError as error:
-            self._record.tls_failure = str(error) or type(error).__name__
-            raise _Over from None
-        tls = self._writer.get_extra_info("ssl_object")
+        tls = await self._channel.start_tls(self._context)
         self._record.sni = getattr(tls, "named_by_client", None)
         self._record.tls_version = tls.version()
         # RFC 3207 section 4.2: what was learned before is forgotten.
@@ -198,7 +194,9 @@ class Session:
 
     async def _content(self) -> bytes:
         lines: list[bytes] = []
-        while (line := await self._reader.readuntil(b"\r\n")) != b".\r\n":
+        while (line := await self._channel.line()) != b".\r\n":
+            if not line:
+                raise _Over
             lines.append(line.removeprefix(b"."))
             if len(lines) == 1 and "content" in self._script.replies:
                 await self._answer("content", b"")
@@ -257,27 +255,22 @@ class Session:
             case Act.SILENCE:
                 await self._linger()
             case Act.RESET:
-                raw: socket.socket = self._writer.get_extra_info("socket")
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self._writer.transport.abort()
+                self._channel.reset()
                 raise _Over
             case Act.CLOSE:
                 raise _Over
 
     async def _send(self, data: bytes) -> None:
-        if self._writer.transport.is_closing():
-            raise _Over
         if self._script.cut_after is not None:
             data = data[: self._script.cut_after - self._sent]
-        self._writer.write(data)
-        await self._writer.drain()
+        await self._channel.send(data)
         self._sent += len(data)
         if self._sent == self._script.cut_after:
             raise _Over
 
     async def _linger(self) -> None:
         """Hear the client out without a word."""
-        while await self._reader.read(65_536):
+        while await self._channel.receive():
             pass
         raise _Over
 

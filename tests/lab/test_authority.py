@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import subprocess
 from pathlib import Path
@@ -25,10 +26,8 @@ def handshake(authority: Authority, certificate: Certificate, *, common_name_cou
     try:
         for _ in range(3):
             for side in (client, server):
-                try:
+                with contextlib.suppress(ssl.SSLWantReadError):
                     side.do_handshake()
-                except ssl.SSLWantReadError:
-                    pass
     except ssl.SSLCertVerificationError as error:
         return error.verify_code
     return 0

@@ -32,7 +32,6 @@ def reply_to(
     """Return a reply to *query* with the records *answer* in zone file notation, with TTLs."""
     reply = dns.message.make_response(query, recursion_available=True)
     assert isinstance(reply, dns.message.QueryMessage)
-    reply.set_rcode(dns.rcode.from_text(rcode))
     if ad:
         reply.flags |= dns.flags.AD
     if tc:
@@ -41,6 +40,7 @@ def reply_to(
         reply.use_edns(
             0, options=[dns.edns.EDEOption(dns.edns.EDECode.make(ede), "text\r\n550 from a stranger")]
         )
+    reply.set_rcode(dns.rcode.from_text(rcode))
     for section, lines in ((reply.answer, answer), (reply.authority, authority)):
         for line in lines:
             owner, ttl, rdtype, data = line.split(maxsplit=3)

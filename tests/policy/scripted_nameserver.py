@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 import dns.message
 
@@ -28,6 +29,13 @@ class Talk:
     over_udp: list[dns.message.Message] = field(default_factory=list)
     over_stream: list[dns.message.Message] = field(default_factory=list)
     connections: int = 0
+    on_datagram: Callable[[object], None] = lambda sender: None
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for writer in self.writers:
+            writer.transport.abort()
 
 
 @contextlib.asynccontextmanager
@@ -43,6 +51,7 @@ async def scripted_nameserver(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk.connections += 1
+        talk.writers.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 length = int.from_bytes(await reader.readexactly(2), "big")
@@ -82,11 +91,11 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._talk = talk
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         query = dns.message.from_wire(data)
         self._talk.over_udp.append(query)
+        self._talk.on_datagram(addr)
         for wire in self._script(query):
             self._transport.sendto(wire, addr)

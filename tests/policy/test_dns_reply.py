@@ -215,6 +215,11 @@ def test_tlsa_records_beyond_an_alias_are_found() -> None:
     )
 
 
+def test_attack_a_record_of_our_private_type_answers_nothing() -> None:
+    """TLSA records have that type number only between the wire and us."""
+    assert isinstance(read("a.test", "TXT", r"a.test. 9 TYPE65332 \# 4 03010100", ad=True), Absent)
+
+
 def tlsa_reply(
     query: dns.message.Message, *data: str, owner: str = "a.test", alias: str | None = None
 ) -> bytes:

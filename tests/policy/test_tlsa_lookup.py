@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from requiretls_plugin.domain_name import DomainName
-from requiretls_plugin.policy.answers import TLSARecord
+from requiretls_plugin.policy.answers import Answer, TLSARecord
 from requiretls_plugin.policy.mx_lookup import lookup_mx
 from requiretls_plugin.policy.tlsa_lookup import (
     DANEFailed,
@@ -128,6 +127,13 @@ def test_behind_insecure_addresses_no_tlsa_record_is_asked_for() -> None:
 def test_proved_absence_is_no_dane() -> None:
     """An answer, not an error."""
     assert dane_of(FakeDNS({"mx.example.org": {"A": ["192.0.2.1"]}})) == NoDANE(secure_absence=True)
+
+
+def test_absence_that_nobody_proves_is_no_dane_either() -> None:
+    """An unsigned zone below the host's name."""
+    dns = FakeDNS({"mx.example.org": {"A": ["192.0.2.1"]}}, unsigned={"_tcp.mx.example.org"})
+
+    assert dane_of(dns) == NoDANE(secure_absence=False)
 
 
 @pytest.mark.requirement("7672-2.2-5", "6698-4.1-1")
@@ -295,16 +301,36 @@ def test_where_tlsa_is_not_wanted_only_addresses_are_asked_for() -> None:
     assert not tlsa_queries(dns)
 
 
+class GatedDNS(FakeDNS):
+    """Holds all answers back until `gate` is set."""
+
+    gate: asyncio.Event
+
+    async def _ask(self, name: DomainName, rdtype: str) -> Answer[str]:
+        await self.gate.wait()
+        return await super()._ask(name, rdtype)
+
+
 def test_mx_addresses_and_tlsa_take_three_waits() -> None:
     """A and AAAA are waited for together."""
-    delay = 0.05
-    dns = FakeDNS({"example.org": {"MX": ["10 mx.example.org"]}, **PLAIN}, delay=delay)
 
-    async def both() -> None:
-        await lookup_mx(dns, DomainName("example.org"))
-        await lookup_host(dns, DomainName("mx.example.org"), 25)
+    async def waits() -> int:
+        dns = GatedDNS({"example.org": {"MX": ["10 mx.example.org"]}, **PLAIN})
+        dns.gate = asyncio.Event()
 
-    started = time.monotonic()
-    asyncio.run(both())
+        async def both() -> None:
+            await lookup_mx(dns, DomainName("example.org"))
+            await lookup_host(dns, DomainName("mx.example.org"), 25)
 
-    assert 3 * delay <= time.monotonic() - started < 3.9 * delay
+        task = asyncio.create_task(both())
+        count = 0
+        while not task.done():
+            count += 1
+            for _ in range(20):
+                await asyncio.sleep(0)  # everything goes on until it waits at the gate
+            dns.gate.set()
+            dns.gate = asyncio.Event()
+        await task
+        return count
+
+    assert asyncio.run(waits()) == 3

@@ -8,12 +8,13 @@ import functools
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import trustme
 from aiosmtpd.smtp import SMTP
+
 from requiretls_aiosmtpd import SMTPSession, Transaction, bound_tcp_socket
 
 SERVER_NAME = "mx.receiver.example"
@@ -112,8 +113,10 @@ def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server, thread: threa
 class RawClient:
     """A client that sends the octets it is given and reads whole replies."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, tls: bool = False) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        if tls:
+            self.socket = client_context().wrap_socket(self.socket)
         self.file = self.socket.makefile("rb")
         self.greeting = self.reply()
 
@@ -157,9 +160,6 @@ class RawClient:
             self.socket = client_context().wrap_socket(self.socket, server_hostname=SERVER_NAME)
             self.file = self.socket.makefile("rb")
         return answer
-
-
-Say = Callable[[str], str]
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from requiretls_aiosmtpd import LMTPSession, SMTPSession
 
+from requiretls_aiosmtpd import LMTPSession, SMTPSession
 from requiretls_plugin.message import Notify, Ret
-from tests.hooks.aiosmtpd.serving import Keeper, RawClient, client_context, serving, talking
+from tests.hooks.aiosmtpd.serving import Keeper, RawClient, serving, talking
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n.\r\n"
 
@@ -55,15 +55,9 @@ def test_lmtp_lists_requiretls_inside_tls_and_takes_it() -> None:
 def test_implicit_tls_counts_as_tls() -> None:
     """On a port that speaks TLS from the first octet REQUIRETLS is offered at once."""
     keeper = Keeper()
-    with serving(keeper, implicit_tls=True) as port:
-        client = RawClient.__new__(RawClient)
-        plain = __import__("socket").create_connection(("127.0.0.1", port), timeout=10)
-        client.socket = client_context().wrap_socket(plain)
-        client.file = client.socket.makefile("rb")
-        with client:
-            client.greeting = client.reply()
-            offered = client.greet()
-            take(client, "MAIL FROM:<a@sender.example> REQUIRETLS")
+    with serving(keeper, implicit_tls=True) as port, RawClient(port, tls=True) as client:
+        offered = client.greet()
+        take(client, "MAIL FROM:<a@sender.example> REQUIRETLS")
 
     assert "REQUIRETLS" in offered
     assert "STARTTLS" not in offered
@@ -195,7 +189,7 @@ def test_dsn_parameters_are_offered_and_kept() -> None:
     assert "DSN" in offered
     transaction = keeper.taken[0]
     assert (transaction.ret, transaction.envid) == (Ret.FULL, "Qq+1")
-    assert transaction.recipients[0].notify == {Notify.SUCCESS, Notify.FAILURE}
+    assert transaction.recipients[0].notify == frozenset({Notify.SUCCESS, Notify.FAILURE})
     assert transaction.recipients[0].orcpt == "rfc822;Bob+2Bx@receiver.example"
 
 
@@ -263,12 +257,16 @@ def test_auth_is_neither_listed_nor_taken_without_an_authenticator() -> None:
         assert client.say("AUTH PLAIN AGEAYg==").startswith("502 5.5.1 ")
 
 
+def checked(mechanism: str, login: bytes, password: bytes) -> bool:
+    """Return whether a password is right."""
+    return password == b"secret"
+
+
 @pytest.mark.requirement("8689-4.3-5")
 def test_auth_is_listed_inside_tls_with_one_and_its_transactions_are_no_different() -> None:
     """An authenticated submission keeps the parameter like a relayed message."""
     keeper = Keeper()
-    checked = {"auth_callback": lambda mechanism, login, password: password == b"secret"}
-    with serving(keeper, auth_required=True, **checked) as port, RawClient(port) as client:
+    with serving(keeper, auth_required=True, auth_callback=checked) as port, RawClient(port) as client:
         assert not [line for line in client.greet() if line.startswith("AUTH")]
         client.start_tls()
         assert [line for line in client.greet() if line.startswith("AUTH")]

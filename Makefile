@@ -1,0 +1,32 @@
+# Everything needed is set up on the way: Debian packages when root, the rest in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready
+WORKERS ?= auto
+
+.PHONY: demo test lint bench wheel-test clean
+
+demo: $(READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
+	@$(BIN)/python -m tests.lab.demo
+
+test: $(READY) ## run all tests
+	$(BIN)/pytest -n $(WORKERS)
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY) ## measure, beside others, in one run
+	@$(BIN)/python -m tests.bench
+
+wheel-test: $(READY) ## build the wheel and run the tests against it, the sources out of reach
+	sh tests/wheel_test.sh $(BIN)/python $(WORKERS)
+
+$(READY): setup.cfg pyproject.toml tests/lab/prepare.sh
+	sh tests/lab/prepare.sh $(PYTHON) $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,181 @@
+"""Delivery: messages per second on reused and on fresh connections, beside other SMTP clients.
+
+All clients send the same message to the same sink in another process, over
+STARTTLS with TLS 1.3 and a P-256 certificate. Only the engine verifies by
+DANE, looks things up in a validating resolver and demands REQUIRETLS; the
+others are told to trust anyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import smtplib
+import ssl
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import aiosmtplib
+
+from requiretls_plugin.delivery.outcome import Disposition
+from requiretls_plugin.engine import Engine
+from requiretls_plugin.mail_address import MailAddress
+from requiretls_plugin.message import Message, Recipient
+from requiretls_plugin.settings import Settings
+from tests.bench.stopwatch import Figure, measured
+from tests.lab.domains import Domain, MailHost
+from tests.lab.laboratory import Laboratory
+
+SENDER, RECIPIENT = "a@sender.test", "b@sink.test"
+CONTENT = b"Subject: bench\r\n\r\n" + b"".join(b"%076d\r\n" % n for n in range(128))
+DOMAIN = Domain("sink.test", (MailHost(tlsa=("3 1 1",), listening=False),))
+
+
+@contextlib.contextmanager
+def sink(lab: Laboratory) -> Iterator[tuple[str, int]]:
+    """Run the sink where the laboratory's DNS says the host of sink.test is."""
+    host = lab.destination("mx.sink.test")
+    files = str(host.certificate.chain_file), str(host.certificate.key_file)
+    command = [sys.executable, "-m", "tests.bench.sink", host.address, str(lab.port), *files]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield host.address, lab.port
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def trusting() -> ssl.SSLContext:
+    """Return a context that accepts any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def engine_reused(settings: Settings, count: int, parallel: int) -> Callable[[], None]:
+    """Deliver *count* messages through the engine, *parallel* at a time, over kept connections."""
+    return lambda: asyncio.run(_deliver(settings, count, parallel, fresh=False))
+
+
+def engine_fresh(settings: Settings, count: int, parallel: int) -> Callable[[], None]:
+    """The same, each message over a connection of its own."""
+    return lambda: asyncio.run(_deliver(settings, count, parallel, fresh=True))
+
+
+async def _deliver(settings: Settings, count: int, parallel: int, *, fresh: bool) -> None:
+    message = Message(MailAddress.parse(SENDER), CONTENT, mail_parameter=True)
+    recipient = Recipient.parse(RECIPIENT)
+    left = iter(range(count))
+
+    async def worker(engine: Engine, tagged: Message) -> None:
+        for _ in left:
+            [outcome] = await engine.deliver(tagged, [recipient])
+            if outcome.disposition is not Disposition.DELIVERED or not outcome.requiretls:
+                raise RuntimeError(f"not delivered: {outcome}")
+            if fresh:
+                await engine.drop_idle_connections()
+
+    async with Engine(settings) as engine:
+        tagged = await engine.receive(message)
+        await asyncio.gather(*(worker(engine, tagged) for _ in range(parallel)))
+
+
+def smtplib_reused(place: tuple[str, int], count: int, parallel: int) -> Callable[[], None]:
+    """smtplib in threads, one connection each."""
+
+    def one(share: int) -> None:
+        with _smtplib(place) as client:
+            for _ in range(share):
+                client.sendmail(SENDER, [RECIPIENT], CONTENT)
+
+    return lambda: _threads(one, [count // parallel] * parallel)
+
+
+def smtplib_fresh(place: tuple[str, int], count: int, parallel: int) -> Callable[[], None]:
+    """smtplib in threads, a connection for each message."""
+
+    def one(share: int) -> None:
+        for _ in range(share):
+            with _smtplib(place) as client:
+                client.sendmail(SENDER, [RECIPIENT], CONTENT)
+
+    return lambda: _threads(one, [count // parallel] * parallel)
+
+
+_CONTEXT = trusting()
+
+
+def _smtplib(place: tuple[str, int]) -> smtplib.SMTP:
+    client = smtplib.SMTP(*place, local_hostname="bench.test")
+    client.starttls(context=_CONTEXT)
+    client.ehlo()
+    return client
+
+
+def _threads(work: Callable[[int], None], shares: list[int]) -> None:
+    with ThreadPoolExecutor(len(shares)) as pool:
+        list(pool.map(work, shares))
+
+
+def aiosmtplib_reused(place: tuple[str, int], count: int, parallel: int) -> Callable[[], None]:
+    """aiosmtplib tasks, one connection each."""
+
+    async def one(share: int) -> None:
+        async with _aiosmtplib(place) as client:
+            for _ in range(share):
+                await client.sendmail(SENDER, [RECIPIENT], CONTENT)
+
+    return lambda: asyncio.run(_tasks(one, count, parallel))
+
+
+def aiosmtplib_fresh(place: tuple[str, int], count: int, parallel: int) -> Callable[[], None]:
+    """aiosmtplib tasks, a connection for each message."""
+
+    async def one(share: int) -> None:
+        for _ in range(share):
+            async with _aiosmtplib(place) as client:
+                await client.sendmail(SENDER, [RECIPIENT], CONTENT)
+
+    return lambda: asyncio.run(_tasks(one, count, parallel))
+
+
+def _aiosmtplib(place: tuple[str, int]) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
+        hostname=place[0], port=place[1], start_tls=True, tls_context=_CONTEXT, local_hostname="bench.test"
+    )
+
+
+async def _tasks(work: Callable[[int], Awaitable[None]], count: int, parallel: int) -> None:
+    await asyncio.gather(*(work(count // parallel) for _ in range(parallel)))
+
+
+_SMTPLIB = {"reused": smtplib_reused, "fresh": smtplib_fresh}
+_AIOSMTPLIB = {"reused": aiosmtplib_reused, "fresh": aiosmtplib_fresh}
+
+
+def _engine_client(settings: Settings, kind: str) -> Callable[[int, int], Callable[[], None]]:
+    return partial(engine_reused if kind == "reused" else engine_fresh, settings)
+
+
+def run(rounds: int = 3) -> list[Figure]:
+    """Measure everything and return the figures."""
+    figures = []
+    with Laboratory([DOMAIN]) as lab, sink(lab) as place:
+        for parallel in (1, 20):
+            settings = lab.settings(delivery={"max_connections_per_host": parallel, "max_connections": 50})
+            for kind, count in (("reused", 4000), ("fresh", 400)):
+                clients = {
+                    "requiretls-plugin": _engine_client(settings, kind),
+                    "smtplib": partial(_SMTPLIB[kind], place),
+                    "aiosmtplib": partial(_AIOSMTPLIB[kind], place),
+                }
+                for name, client in clients.items():
+                    work = client(count, parallel)
+                    figures.append(measured(f"{kind}, {parallel} at once: {name}", work, count, rounds))
+    return figures

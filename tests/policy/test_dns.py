@@ -1,0 +1,309 @@
+"""The stub between several resolvers: what is final, what is believed, what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import pytest
+from dns.rdatatype import TXT
+
+from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.policy.answers import Absent, Answer, DNSSource, Found, LookupFailed
+from requiretls_plugin.policy.dns import StubResolver
+from requiretls_plugin.policy.dns_probe import Validation
+from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered
+from requiretls_plugin.server_address import Nameserver
+from requiretls_plugin.settings import DNSSettings
+from tests.policy.dns_messages import reply_to
+
+NAME = DomainName("a.test")
+FIRST = "127.0.0.1:53"
+SECOND = "127.0.0.2:53"
+
+Script = Callable[[dns.message.Message], dns.message.Message | Unanswered | None]
+
+
+class FakeServer:
+    """A Server that answers out of *script*; None means that it never does."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.queries: list[dns.message.Message] = []
+        self.closed = False
+
+    async def ask(self, query: dns.message.Message) -> Reply:
+        self.queries.append(query)
+        await asyncio.sleep(0.001)  # no server answers in no time
+        reply = self.script(query)
+        if reply is None:
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+        return reply
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def secure(query: dns.message.Message) -> dns.message.Message:
+    return reply_to(query, 'a.test. 60 TXT "validated"', ad=True)
+
+
+def insecure(query: dns.message.Message) -> dns.message.Message:
+    return reply_to(query, 'a.test. 60 TXT "not validated"')
+
+
+def bogus(query: dns.message.Message) -> dns.message.Message:
+    return reply_to(query, rcode="SERVFAIL", ede=6)
+
+
+def bogus_unexplained(query: dns.message.Message) -> dns.message.Message:
+    """As resolvers without RFC 8914 answer."""
+    if query.flags & dns.flags.CD:
+        return reply_to(query, 'a.test. 60 TXT "forged"')
+    return reply_to(query, rcode="SERVFAIL")
+
+
+def lame(query: dns.message.Message) -> dns.message.Message:
+    return reply_to(query, rcode="SERVFAIL")
+
+
+def refused(query: dns.message.Message) -> dns.message.Message:
+    return reply_to(query, rcode="REFUSED")
+
+
+def silent(query: dns.message.Message) -> None:
+    return None
+
+
+def closed_port(query: dns.message.Message) -> Unanswered:
+    return Unanswered("Connection refused")
+
+
+class Bed:
+    """A StubResolver over fake servers."""
+
+    def __init__(
+        self, scripts: dict[str, Script], *, trust_ad: str = "loopback", timeout: float = 0.2
+    ) -> None:
+        self.servers = {Nameserver.parse(place): FakeServer(script) for place, script in scripts.items()}
+        settings = DNSSettings.model_validate(
+            {"nameservers": list(scripts), "trust_ad": trust_ad, "timeout": timeout}
+        )
+        self.stub = StubResolver(settings, connect=self._connect)
+
+    def _connect(self, place: Nameserver, ca_file: Path | None) -> Server:
+        return self.servers[place]
+
+    def counts(self) -> list[int]:
+        return [len(server.queries) for server in self.servers.values()]
+
+    def txt(self) -> Answer[bytes]:
+        return asyncio.run(self.stub.txt(NAME))
+
+
+def bed(first: Script, second: Script | None = None, *, trust_ad: str = "loopback") -> Bed:
+    scripts = {FIRST: first} if second is None else {FIRST: first, SECOND: second}
+    return Bed(scripts, trust_ad=trust_ad)
+
+
+def test_the_stub_is_a_dns_source() -> None:
+    """And mypy agrees."""
+    source: DNSSource = bed(secure).stub
+
+    assert asyncio.run(source.txt(NAME)) == Found((b"validated",), True, NAME, 60.0)
+
+
+@pytest.mark.requirement("7672-2.1.1-7", "7672-2.1.3-2")
+@pytest.mark.parametrize("verdict", [bogus, bogus_unexplained, lame, refused])
+def test_attack_non_validating_second_resolver_does_not_overrule_the_first(verdict: Script) -> None:
+    """The first says that something is wrong; dnspython's own resolver would now ask the second."""
+    both = bed(verdict, insecure)
+
+    assert isinstance(both.txt(), LookupFailed)
+    assert both.counts()[1] == 0
+
+
+@pytest.mark.parametrize("nothing", [silent, closed_port])
+def test_silence_leads_to_the_next_server(nothing: Script) -> None:
+    """One resolver can be down."""
+    both = bed(nothing, secure)
+
+    assert both.txt() == Found((b"validated",), True, NAME, 60.0)
+
+
+def test_attack_slow_servers_do_not_stretch_the_timeout() -> None:
+    """It is the limit for all servers together, and all had their share."""
+    both = Bed({FIRST: silent, SECOND: silent}, timeout=0.4)
+
+    async def timed() -> tuple[Answer[bytes], float]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        return await both.stub.txt(NAME), loop.time() - started
+
+    answer, seconds = asyncio.run(timed())
+
+    assert isinstance(answer, LookupFailed)
+    assert FIRST in answer.why
+    assert SECOND in answer.why
+    assert 0.39 <= seconds < 0.75
+    assert both.counts() == [1, 1]
+
+
+@pytest.mark.requirement("7672-2.1.1-3")
+@pytest.mark.parametrize(
+    ("script", "is_bogus", "questions"),
+    [(bogus, True, 1), (bogus_unexplained, True, 2), (lame, False, 2), (refused, False, 1)],
+)
+def test_bogus_is_told_from_other_failures(script: Script, is_bogus: bool, questions: int) -> None:
+    """By the extended error, or by asking once more without validation."""
+    one = bed(script)
+
+    answer = one.txt()
+
+    assert isinstance(answer, LookupFailed)
+    assert answer.bogus is is_bogus
+    assert one.counts() == [questions]
+
+
+def test_attack_the_unchecked_answer_is_never_used() -> None:
+    """It only tells why there is no other."""
+    assert "forged" not in str(bed(bogus_unexplained).txt())
+
+
+def test_silence_after_servfail_is_still_servfail() -> None:
+    """The second question is a courtesy."""
+
+    def script(query: dns.message.Message) -> dns.message.Message | None:
+        return None if query.flags & dns.flags.CD else lame(query)
+
+    answer = bed(script).txt()
+
+    assert answer == LookupFailed(bogus=False, why="SERVFAIL")
+
+
+@pytest.mark.requirement("7672-2.1.1-1", "7672-2.1.1-4")
+def test_ad_counts_only_if_the_server_that_answered_is_believed() -> None:
+    """Under `never` nobody is."""
+    answer = bed(secure, trust_ad="never").txt()
+
+    assert isinstance(answer, Found)
+    assert not answer.secure
+
+
+def test_ad_of_a_resolver_on_the_network_is_not_believed() -> None:
+    """192.0.2.53 says AD, but who says that it was 192.0.2.53?"""
+    distant = Bed({"192.0.2.53:53": secure})
+
+    answer = distant.txt()
+
+    assert isinstance(answer, Found)
+    assert not answer.secure
+
+
+def test_ad_of_a_resolver_on_the_network_is_believed_if_the_operator_says_so() -> None:
+    """He may know that the path is safe."""
+    distant = Bed({"192.0.2.53:53": secure}, trust_ad="always")
+
+    answer = distant.txt()
+
+    assert isinstance(answer, Found)
+    assert answer.secure
+
+
+def test_queries_ask_for_validation_and_its_reasons() -> None:
+    """RD and AD, never CD; EDNS for extended errors, no larger than what needs no fragments."""
+    one = bed(secure)
+
+    one.txt()
+
+    (query,) = next(iter(one.servers.values())).queries
+    assert query.flags == dns.flags.RD | dns.flags.AD
+    assert query.edns == 0
+    assert query.payload == 1232
+
+
+def test_a_name_that_dns_has_no_room_for_is_a_failed_lookup() -> None:
+    """`_25._tcp.` before the longest of names."""
+    long = DomainName(".".join(4 * [62 * "a"])).child("_25._tcp")
+
+    answer = asyncio.run(bed(secure).stub.tlsa(long))
+
+    assert isinstance(answer, LookupFailed)
+
+
+def test_closing_closes_the_servers() -> None:
+    """Connections do not outlive the resolver."""
+    both = bed(secure, secure)
+
+    both.stub.close()
+
+    assert all(server.closed for server in both.servers.values())
+
+
+def no_error(*, ad: bool) -> Script:
+    return lambda query: reply_to(query, ". 60 NS ns.test.", ad=ad)
+
+
+@pytest.mark.requirement("7672-2.1.1-1")
+@pytest.mark.parametrize(
+    ("script", "trust_ad", "validation"),
+    [
+        pytest.param(no_error(ad=True), "loopback", Validation.VALIDATES, id="AD"),
+        pytest.param(no_error(ad=True), "never", Validation.NOT_BELIEVED, id="AD, not believed"),
+        pytest.param(no_error(ad=False), "loopback", Validation.DOES_NOT_VALIDATE, id="no AD"),
+        pytest.param(lame, "loopback", Validation.UNKNOWN, id="SERVFAIL"),
+        pytest.param(silent, "loopback", Validation.UNKNOWN, id="silence"),
+    ],
+)
+def test_a_probe_finds_out_whether_a_resolver_validates(
+    script: Script, trust_ad: str, validation: Validation
+) -> None:
+    """One question for the root, as Postfix does."""
+    one = bed(script, trust_ad=trust_ad)
+
+    (probe,) = asyncio.run(one.stub.probe())
+
+    assert probe.server == FIRST
+    assert probe.validation is validation
+    assert probe.why
+
+
+@pytest.mark.requirement("7672-2.1.1-4")
+def test_attack_a_resolver_that_does_not_validate_is_no_substitute_after_a_probe(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever makes the validating one time out gains nothing."""
+
+    def validating(query: dns.message.Message) -> dns.message.Message | Unanswered | None:
+        return None if query.question[0].rdtype == TXT else no_error(ad=True)(query)
+
+    both = bed(no_error(ad=False), validating)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(both.stub.probe())
+
+    assert isinstance(both.txt(), LookupFailed)
+    assert FIRST in caplog.text
+    assert both.counts()[0] == 1
+
+
+def test_where_no_resolver_validates_a_probe_changes_nothing() -> None:
+    """Mail still flows, only nothing is proven."""
+    one = bed(lambda query: insecure(query) if query.question[0].rdtype == TXT else no_error(ad=False)(query))
+
+    asyncio.run(one.stub.probe())
+
+    assert isinstance(one.txt(), Found)
+
+
+def test_absence_is_final_too() -> None:
+    """No second opinion on NXDOMAIN."""
+    both = bed(lambda query: reply_to(query, rcode="NXDOMAIN", ad=True), secure)
+
+    assert isinstance(both.txt(), Absent)
+    assert both.counts()[1] == 0
