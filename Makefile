@@ -19,6 +19,7 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/mypy
 
 bench: $(READY) ## measure, beside others, in one run
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@$(BIN)/python -m tests.bench
 
 wheel-test: $(READY) ## build the wheel and run the tests against it, the sources out of reach

@@ -23,6 +23,8 @@ from requiretls_plugin.engine_loop import EngineLoop
 from requiretls_plugin.errors import EngineStopped, PluginError
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.message_tag import strip_private_fields
+from requiretls_plugin.observe import Observers
+from requiretls_plugin.observe.watched import Watched
 from requiretls_plugin.plugin import RFC8689, tag_of
 from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
@@ -35,6 +37,7 @@ from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSFound, STSResolver
 from requiretls_plugin.policy.sts_cache import PolicyCache
 from requiretls_plugin.preflight import Readiness, preflight
+from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
 from requiretls_plugin.routing import Destination, destinations
@@ -74,6 +77,9 @@ class Engine:
         self.settings = settings
         self._manager = plugins if plugins is not None else plugin_manager()
         self._manager.register(RFC8689(settings, self._deliver_by_policy), "rfc8689")
+        self._observers = Observers(settings)
+        for name, observer in self._observers:
+            self._manager.register(observer, name)
         self._calls = PluginCalls(self._manager)
         self._contexts = TLSContexts(
             settings.tls.ca_file, settings.tls.minimum_version, settings.mta_sts.ca_file
@@ -138,9 +144,11 @@ class Engine:
         demand_rules = Rules(
             accept_testing=settings.mta_sts.accept_testing,
             honor_tls_required_no=settings.tls_required_no.honor,
+            report_testing=settings.reports.tlsrpt_socket is not None,
         )
         rules = DeliveryRules(session_rules, pool, demand_rules, self._calls.attempted)
         self._parts = _Parts(dns, cache, resolver, sts, rules)
+        await self._observers.open(Watched(dns, pool))
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(self._parts))
 
     async def _close(self) -> None:
@@ -149,6 +157,7 @@ class Engine:
             self._housekeeping.cancel()
             await asyncio.gather(self._housekeeping, return_exceptions=True)
         if parts is not None:
+            await self._observers.close()
             await parts.rules.pool.close()
             await parts.rules.session.farewells.all_said()
             await parts.sts.close()
@@ -239,27 +248,27 @@ class Engine:
         self, message: Message, recipients: Sequence[Recipient]
     ) -> Sequence[Outcome]:
         groups = await destinations(message, recipients, self.settings, self._calls)
+        job = Job.of(message)
         parts = await asyncio.gather(
-            *(self._deliver_alone(destination, message, members) for destination, members in groups.items())
+            *(self._deliver_alone(destination, job, members) for destination, members in groups.items())
         )
         return [outcome for part in parts for outcome in part]
 
     async def _deliver_alone(
-        self, destination: Destination, message: Message, recipients: list[Recipient]
+        self, destination: Destination, job: Job, recipients: list[Recipient]
     ) -> Sequence[Outcome]:
         """Deliver to one destination; a mistake in there must not make the others' mail go twice."""
         try:
             with Contained(f"delivery to {destination.next_hop}"):
-                return await self._deliver_to(destination, message, recipients)
+                return await self._deliver_to(destination, job.at(destination.level), recipients)
         except PluginError as error:
             return _deferred_by_mistake(recipients, error)
 
     async def _deliver_to(
-        self, destination: Destination, message: Message, recipients: list[Recipient]
+        self, destination: Destination, job: Job, recipients: list[Recipient]
     ) -> list[Outcome]:
         """Deliver to one destination within `delivery.total_timeout`."""
         running = self._running()
-        job = Job.of(message, destination.level)
         delivery: Delivery | None = None
         settled: dict[Recipient, Outcome] = {}
         try:
@@ -287,10 +296,13 @@ class Engine:
 
     # Looking ahead
 
-    async def check(self, domain: DomainName) -> Readiness:
-        """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers."""
+    async def check(self, domain: DomainName, probes: Probes | None = None) -> Readiness:
+        """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers.
+
+        Calls with the same *probes* probe a host that several domains share only once.
+        """
         running = self._running()
-        return await preflight(domain, running.resolver, running.rules)
+        return await preflight(domain, running.resolver, running.rules, probes)
 
 
 _REQUIRETLS_REASONS = frozenset(Reason) - {

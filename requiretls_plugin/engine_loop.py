@@ -110,6 +110,8 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         loop.run_until_complete(_cancel_others())
+        # Connections that were aborted just now are closed on the loop's next rounds.
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

@@ -1,7 +1,8 @@
 """The five places where a plugin may join in. Each docstring is a contract.
 
 A plugin is a module or an object whose functions carry `@hookimpl`. Every
-implementation may be a plain function or return an awaitable.
+implementation may be a plain function or return an awaitable. Only
+`requiretls_deliver` may be wrapped (`@hookimpl(wrapper=True)`).
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def requiretls_deliver(message: Message, recipients: Sequence[Recipient]) -> May
 
     Called when the host server is about to send. Return one outcome for every
     recipient, or None to leave it to the next plugin; the last one is this
-    package's own, which delivers. A wrapper gets what the wrapped one returns,
-    an awaitable as a rule. An exception defers the message.
+    package's own, which delivers. A wrapper's `yield` gives it an awaitable of
+    the outcomes. An exception defers the message.
     """
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from requiretls_plugin.delivery.attempt import DeliveryRules, hosts_with_addresses, verdict_without_hosts
-from requiretls_plugin.delivery.opening import open_session
+from requiretls_plugin.delivery.attempt import DeliveryRules, hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.outcome import Disposition
-from requiretls_plugin.delivery.session import Session
 from requiretls_plugin.delivery.verdict import combined
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
@@ -19,6 +17,7 @@ from requiretls_plugin.policy.evidence import Evidence, HostEvidence, NameProof
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.resolver import PolicyResolver
+from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 
@@ -54,25 +53,31 @@ class Readiness:
     verdict: Verdict
     reason: Reason | None
     hosts: tuple[HostReadiness, ...]
+    evidence: Evidence | None = field(default=None, repr=False)
 
 
-async def preflight(domain: DomainName, resolver: PolicyResolver, rules: DeliveryRules) -> Readiness:
+async def preflight(
+    domain: DomainName, resolver: PolicyResolver, rules: DeliveryRules, probes: Probes | None = None
+) -> Readiness:
     """Return whether *domain* could take REQUIRETLS mail now.
 
     Connects to every host of the domain once and says no more than EHLO,
     STARTTLS, EHLO, QUIT. Levels and smarthosts of the settings are left aside:
-    the question is about the domain.
+    the question is about the domain. What *probes* saw before for another
+    domain is not looked at again.
     """
+    probes = probes or Probes()
     evidence = await resolver.evidence(DomainHop(domain))
     verdict = verdict_without_hosts(evidence)
     if verdict is not None:
         unknown = verdict.disposition is Disposition.DEFERRED
-        return Readiness(domain, Verdict.UNKNOWN if unknown else Verdict.NOT_READY, verdict.reason, ())
+        verdict_word = Verdict.UNKNOWN if unknown else Verdict.NOT_READY
+        return Readiness(domain, verdict_word, verdict.reason, (), evidence)
     tried = await asyncio.gather(
-        *(_try_host(evidence, host, rules) for host in hosts_with_addresses(evidence))
+        *(_try_host(evidence, host, rules, probes) for host in hosts_to_try(evidence))
     )
     hosts = tuple(host for host, _ in tried)
-    return Readiness(domain, *_overall(hosts, [refusal for _, refusal in tried if refusal]), hosts)
+    return Readiness(domain, *_overall(hosts, [refusal for _, refusal in tried if refusal]), hosts, evidence)
 
 
 def _overall(hosts: Sequence[HostReadiness], refusals: Sequence[Refusal]) -> tuple[Verdict, Reason | None]:
@@ -85,12 +90,12 @@ def _overall(hosts: Sequence[HostReadiness], refusals: Sequence[Refusal]) -> tup
 
 
 async def _try_host(
-    evidence: Evidence, host: HostEvidence, rules: DeliveryRules
+    evidence: Evidence, host: HostEvidence, rules: DeliveryRules, probes: Probes
 ) -> tuple[HostReadiness, Refusal | None]:
     demand = demand_for(Requirement.REQUIRED, evidence, host, Level.ENFORCE, rules.demand)
     if isinstance(demand, Refusal):
-        return await _look_on(evidence, host, demand, rules), demand
-    session = await _open(demand, rules)
+        return await _look_on(evidence, host, demand, rules, probes), demand
+    session = await probes.probe(demand, rules.session)
     if isinstance(session, Refusal):
         starttls = _starttls_despite(session)
         proved = session.reason is Reason.REQUIRETLS_NOT_OFFERED
@@ -102,26 +107,19 @@ async def _try_host(
 
 
 async def _look_on(
-    evidence: Evidence, host: HostEvidence, refusal: Refusal, rules: DeliveryRules
+    evidence: Evidence, host: HostEvidence, refusal: Refusal, rules: DeliveryRules, probes: Probes
 ) -> HostReadiness:
     """See what a host offers although it is refused for want of a proven name."""
     demand = demand_for(Requirement.UNSTATED, evidence, host, Level.ENFORCE, rules.demand)
     if isinstance(demand, Refusal):
         return _host(evidence, host, rules, "none", None, None, refusal)
-    session = await _open(demand, rules)
+    session = await probes.probe(demand, rules.session)
     if isinstance(session, Refusal):
         return _host(evidence, host, rules, "none", _starttls_despite(session), None, refusal)
     encrypted = session.proof.tls is not None
     authentication = _mechanism(demand) if encrypted else "none"
     offered = session.proof.requiretls_offered
     return _host(evidence, host, rules, authentication, encrypted, offered, refusal)
-
-
-async def _open(demand: Demand, rules: DeliveryRules) -> Session | Refusal:
-    session = await open_session(demand, rules.session)
-    if isinstance(session, Session):
-        await session.quit()
-    return session
 
 
 def _host(

@@ -2,110 +2,39 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import socket
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import Field, ValidationError
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
-from requiretls_plugin.level import Level, LevelTable
-from requiretls_plugin.server_address import IPAddress, Nameserver, ServerAddress
+from requiretls_plugin.level import LevelTable
+from requiretls_plugin.list_policy import MailmanSettings
 from requiretls_plugin.settings_files import file_problems
-from requiretls_plugin.settings_mistakes import TableError, mistakes_of
+from requiretls_plugin.settings_mistakes import mistakes_of
+from requiretls_plugin.settings_section import Section
+from requiretls_plugin.settings_values import (
+    Addresses,
+    CacheURL,
+    Connections,
+    FilePath,
+    HostName,
+    Levels,
+    ListeningPlace,
+    MailServer,
+    Port,
+    Resolvers,
+    Seconds,
+)
 
 DEFAULT_PATH = Path("/etc/requiretls.toml")
 ENVIRONMENT_VARIABLE = "REQUIRETLS_CONFIG"
-
-
-def _text_parser(parse: Any) -> BeforeValidator:
-    def parsed(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise ValueError("write it as a string in quotes")
-        return parse(value)
-
-    return BeforeValidator(parsed)
-
-
-def _file_path(value: Any, info: ValidationInfo) -> Path:
-    """Return the path *value*, relative to the folder that is the context."""
-    if not isinstance(value, str | Path):
-        raise ValueError("write it as a string in quotes")
-    if "\0" in str(value) or not str(value):
-        raise ValueError("is no file name")
-    return (info.context or Path()) / value
-
-
-def _not_empty(resolvers: tuple[Nameserver, ...]) -> tuple[Nameserver, ...]:
-    if not resolvers:
-        raise ValueError("name at least one, or leave the key out")
-    return resolvers
-
-
-def _cache_url(text: str) -> str:
-    if not re.fullmatch(r"memory:|sqlite:///.+|rediss?://.+", text):
-        raise ValueError("write memory:, sqlite:///path or redis://host:port/db")
-    return text
-
-
-def _level_table(value: Any) -> LevelTable:
-    if not isinstance(value, Mapping):
-        raise ValueError('write a section [levels] with lines of the form "domain" = "level"')
-    levels: dict[str, Level] = {}
-    mistakes = []
-    for key, word in value.items():
-        try:
-            name = _level_key(key)
-            if name in levels:
-                raise ValueError("the same domain again")
-            levels[name] = _level(word)
-        except ValueError as error:
-            mistakes.append((key, str(error), word))
-    if mistakes:
-        raise TableError(mistakes)
-    return LevelTable(levels)
-
-
-def _level_key(key: str) -> str:
-    if key.startswith("*."):
-        raise ValueError(f"write {key[1:]} for all domains below {key[2:]}")
-    if key == "*":
-        return key
-    dot = "." if key.startswith(".") else ""
-    return dot + DomainName.parse(key.removeprefix(".")).text
-
-
-def _level(word: Any) -> Level:
-    known = [level.value for level in Level]
-    if word not in known:
-        raise ValueError(f"write one of {', '.join(known)}")
-    return Level(word)
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Connections = Annotated[int, Field(ge=1, le=10_000)]
-FilePath = Annotated[Path, BeforeValidator(_file_path)]
-HostName = Annotated[DomainName, _text_parser(DomainName.parse)]
-Resolver = Annotated[Nameserver, _text_parser(Nameserver.parse)]
-MailServer = Annotated[ServerAddress, _text_parser(ServerAddress.parse)]
-Address = Annotated[IPAddress, _text_parser(ipaddress.ip_address)]
-Levels = Annotated[LevelTable, BeforeValidator(_level_table)]
-CacheURL = Annotated[str, _text_parser(_cache_url)]
 
 
 def _fqdn() -> DomainName:
@@ -115,22 +44,12 @@ def _fqdn() -> DomainName:
         return DomainName("localhost")
 
 
-class Section(BaseModel):
-    """A part of the settings; unknown keys are errors, nothing is coerced."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, use_attribute_docstrings=True
-    )
-
-
 class DNSSettings(Section):
     """How DNS is asked, and whose word about DNSSEC counts."""
 
     backend: Literal["stub", "libunbound"] = "stub"
     """`stub`: the nameservers validate; `libunbound`: this process does, with libunbound.so.8."""
-    nameservers: Annotated[tuple[Resolver, ...], Field(strict=False), AfterValidator(_not_empty)] | None = (
-        None
-    )
+    nameservers: Resolvers | None = None
     """`ip`, `ip:port`, `[v6]:port` or `tls://name@ip:port`; default: those of /etc/resolv.conf."""
     trust_ad: Literal["loopback", "always", "never"] = "loopback"
     """`loopback`: the AD bit counts from loopback addresses and over verified DNS over TLS."""
@@ -203,9 +122,9 @@ class ReceiveSettings(Section):
     """PEM file: our certificate, then the chain above it."""
     private_key: FilePath | None = None
     """PEM file with the certificate's private key."""
-    trusted_hops: Annotated[tuple[Address, ...], Field(strict=False)] = (
-        ipaddress.IPv4Address("127.0.0.1"),
-        ipaddress.IPv6Address("::1"),
+    trusted_hops: Addresses = (
+        IPv4Address("127.0.0.1"),
+        IPv6Address("::1"),
     )
     """IP addresses whose `Require-TLS-ESMTP: yes` header field is believed."""
 
@@ -231,6 +150,20 @@ class ReportSettings(Section):
     """UNIX datagram socket of tlsrpt-collectd; absent: no reports."""
 
 
+class LogSettings(Section):
+    """The log of sessions and outcomes; where it goes is up to the host server."""
+
+    format: Literal["text", "json"] = "text"
+    """`text`: Postfix's grammar; `json`: one JSON object for each line."""
+
+
+class MetricsSettings(Section):
+    """Figures for Prometheus; needs the extra `metrics`."""
+
+    listen: ListeningPlace | None = None
+    """`ip:port` where they can be fetched from, without TLS or password; absent: nowhere."""
+
+
 class Settings(Section):
     """All settings. `Settings()` has the defaults; `Settings.load` reads a file."""
 
@@ -246,6 +179,9 @@ class Settings(Section):
     tls_required_no: TLSRequiredNoSettings = TLSRequiredNoSettings()
     bounce: BounceSettings = BounceSettings()
     reports: ReportSettings = ReportSettings()
+    mailman: MailmanSettings = MailmanSettings()
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Settings:

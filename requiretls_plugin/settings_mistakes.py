@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -56,7 +56,8 @@ def _path(steps: Iterable[str | int]) -> str:
 def _suggestion(steps: Sequence[str | int], model: type[BaseModel]) -> str:
     section: Any = model
     for step in steps[:-1]:
-        section = section.model_fields[step].annotation
+        table_of_sections = get_origin(section) is not None
+        section = get_args(section)[-1] if table_of_sections else section.model_fields[step].annotation
     similar = difflib.get_close_matches(str(steps[-1]), section.model_fields, n=1)
     return f"is {similar[0]} meant?" if similar else "remove it"
 

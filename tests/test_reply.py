@@ -21,7 +21,7 @@ def test_a_reply_without_text_ends_with_its_status() -> None:
     assert str(Reply(250, "2.0.0", "")) == "250 2.0.0"
 
 
-@pytest.mark.requirement("8689-4.2.1-5")
+@pytest.mark.requirement("8689-7-1", "8689-4.2.1-15")
 def test_the_reply_to_a_host_without_requiretls_is_the_rfcs() -> None:
     """RFC 8689 section 7 registers 5.7.30."""
     assert (REQUIRETLS_NOT_SUPPORTED.code, REQUIRETLS_NOT_SUPPORTED.status) == (550, "5.7.30")

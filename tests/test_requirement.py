@@ -12,7 +12,7 @@ from requiretls_plugin.requirement import Origin, Requirement, Tag, requirement_
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 
 
-@pytest.mark.requirement("8689-4.1-1", "8689-4.1-2", "8689-3-3")
+@pytest.mark.requirement("8689-4.1-1", "8689-4.1-2", "8689-4.1-3")
 @pytest.mark.parametrize(
     ("mail_parameter", "header_says_no", "requirement"),
     [

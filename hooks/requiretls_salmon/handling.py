@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from salmon.server import SMTPError
+
 from requiretls_plugin.reorigination import NOT_INHERITED
 from requiretls_plugin.requirement import Tag
 from requiretls_salmon.kept import Accepted
@@ -18,7 +20,8 @@ class Handling:
     tells that somebody waits for the verdict, so that an error raised reaches
     them: a sender still connected, or a queue that keeps the message.
     *delivered* counts recipients that a handler reached already, *failed*
-    tells that a handler raised an error and nobody has the message now.
+    tells that a handler raised an error and nobody has the message now,
+    *refusal* is the error for the sender where it cannot be returned.
     """
 
     def __init__(self, accepted: Accepted | None, *, reports: bool) -> None:
@@ -26,6 +29,7 @@ class Handling:
         self.reports = reports
         self.delivered = 0
         self.failed = False
+        self.refusal: SMTPError | None = None
 
     @property
     def tag(self) -> Tag:

@@ -75,7 +75,8 @@ def _new_message(message: Any, kept: Kept | None, sender: str | None, *, require
     """Return the message that an app made, with what it inherits."""
     content = raw_content(message) if kept is not None and kept.unchanged(message) else _written(message)
     own = originated(require_tls=require_tls, header_says_no=_says_no(content))
-    tag = inherited(inherited_tag(), own)
+    cause = inherited_tag()
+    tag = own if cause.requirement is Requirement.UNSTATED else inherited(cause, own)
     return Message(
         return_path=_return_path(sender or getattr(message, "From", None) or message["From"]),
         content=inherit_into(content, tag),

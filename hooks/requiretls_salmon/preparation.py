@@ -6,24 +6,24 @@ from salmon import bounce
 
 from requiretls_salmon.watched_router import watch_router
 
+# RFC 8689 section 8.3 and its neighbour in the registry, subject and detail run together.
+_TEXTS = {"710": "Encryption needed", "730": "REQUIRETLS support required"}
+
+_TABLES = ("PRIMARY_STATUS_CODES", "SECONDARY_STATUS_CODES", "COMBINED_STATUS_CODES")
+
 
 class _StatusTexts(dict[str, str]):
-    """Texts of status codes; those that Salmon does not know have one too instead of a KeyError."""
+    """Texts for parts of status codes; one that Salmon does not know has one too, instead of a KeyError."""
 
-    def __missing__(self, code: str) -> str:
-        return f"Status code X.{code[:1]}.{code[1:]}"
-
-
-# RFC 8689 section 8.3 and its neighbours in the registry, subject and detail run together.
-_TEXTS = {
-    "710": "Encryption needed",
-    "711": "Encryption required for requested authentication mechanism",
-    "730": "REQUIRETLS support required",
-}
+    def __missing__(self, digits: str) -> str:
+        return f"Unknown Status Code {digits}"
 
 
 def prepare_salmon() -> None:
     """Watch the Router, and let Salmon's `is_bounce` read every status code; once is enough."""
     watch_router()
-    if not isinstance(bounce.COMBINED_STATUS_CODES, _StatusTexts):
-        bounce.COMBINED_STATUS_CODES = _StatusTexts(bounce.COMBINED_STATUS_CODES | _TEXTS)
+    for name in _TABLES:
+        table = getattr(bounce, name)
+        if not isinstance(table, _StatusTexts):
+            setattr(bounce, name, _StatusTexts(table))
+    bounce.COMBINED_STATUS_CODES.update(_TEXTS)

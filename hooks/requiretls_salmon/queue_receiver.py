@@ -16,15 +16,16 @@ from salmon.server import SMTPError, undeliverable_message
 from requiretls_aiosmtpd.status_lines import reply_of
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.reason import Reason
-from requiretls_plugin.reply import INTERNAL_ERROR, Reply
+from requiretls_plugin.reply import Reply
 from requiretls_salmon.delivery_error import DeliveryError
 from requiretls_salmon.failures import bounce
-from requiretls_salmon.handling import Handling, handling_of
+from requiretls_salmon.hand_over import hand_over
+from requiretls_salmon.handling import Handling, current_handling, handling_of
 from requiretls_salmon.kept import Accepted, stored_or_none
 from requiretls_salmon.preparation import prepare_salmon
 from requiretls_salmon.queue_files import HeldFile, due_files, hold
 from requiretls_salmon.shared_engine import shared_engine
-from requiretls_salmon.signals import stop_on_signals
+from requiretls_salmon.signals import forget, stop_on_signals
 from requiretls_salmon.workers import Workers
 
 DAY = 86_400.0
@@ -80,6 +81,7 @@ class QueueReceiver:
             if one_shot and not self._held:
                 break
             self._stopping.wait(0.05 if one_shot or self._held else self.sleep)
+        forget(self.stop)
         self._workers.finish()
         self._workers.join(STOP_SECONDS)
 
@@ -129,19 +131,17 @@ class QueueReceiver:
         """Handle one message and remove it, or let it wait; whatever fails, it stays."""
         data = held.read()
         accepted = stored_or_none(data)
-        handling = Handling(accepted, reports=True)
+        done = False
         try:
-            with handling_of(handling):
-                verdict = self.process_message(self._request(data, accepted))
-            if handling.failed:
-                verdict = DeliveryError(INTERNAL_ERROR)
-        except Exception as error:
-            logging.error("%s stays in the queue", held.path.name, exc_info=error)
-            verdict = DeliveryError(INTERNAL_ERROR)
-        if verdict is None or self._concluded(verdict, held, data, accepted):
-            held.remove()
-        else:
-            held.postpone(time.time() + self._wait(_age(held, accepted)))
+            with handling_of(Handling(accepted, reports=True)) as handling:
+                self.process_message(self._request(data, accepted))
+            refusal = handling.refusal
+            done = refusal is None or self._concluded(refusal, held, data, accepted)
+        finally:
+            if done:
+                held.remove()
+            else:
+                held.postpone(time.time() + self._wait(_age(held, accepted)))
 
     def _request(self, data: bytes, accepted: Accepted | None) -> Any:
         """Return the MailRequest for *data*, with the envelope it arrived with if that is known."""
@@ -150,23 +150,24 @@ class QueueReceiver:
         sender = str(accepted.message.return_path or "")
         return mail.MailRequest(self.queue.dir, sender, str(accepted.recipient), data)
 
-    def process_message(self, msg: Any) -> SMTPError | None:
-        """Let the Router handle *msg*; return None, or why it was not taken. Apps may override it."""
-        try:
-            routing.Router.deliver(msg)
-        except SMTPError as error:
-            return error
-        return None
+    def process_message(self, msg: Any) -> None:
+        """Let the Router handle *msg*. Apps may override it, and tests call it."""
+        error = hand_over(msg)
+        handling = current_handling()
+        if handling is not None:
+            handling.refusal = error
+        elif error is not None:
+            undeliverable_message(msg.Data, str(error))
 
-    def _concluded(self, verdict: SMTPError, held: HeldFile, data: bytes, accepted: Accepted | None) -> bool:
+    def _concluded(self, refusal: SMTPError, held: HeldFile, data: bytes, accepted: Accepted | None) -> bool:
         """Return whether a message that was not taken is done with all the same."""
         expired = _age(held, accepted) > self.lifetime
-        if _reply(verdict).code < 500 and not expired:
+        if _reply(refusal).code < 500 and not expired:
             return False
         if accepted is None:
-            undeliverable_message(data, str(verdict))
+            undeliverable_message(data, str(refusal))
             return routing.Router.UNDELIVERABLE_QUEUE is not None
-        failed = _failures(verdict, accepted, expired=expired)
+        failed = _failures(refusal, accepted, expired=expired)
         return bounce(self.engine, accepted.message, failed, accepted.arrived) or expired
 
     def _wait(self, age: float) -> float:
@@ -177,14 +178,14 @@ def _age(held: HeldFile, accepted: Accepted | None) -> float:
     return time.time() - (accepted.arrived if accepted else held.queued)
 
 
-def _reply(verdict: SMTPError) -> Reply:
-    return verdict.reply if isinstance(verdict, DeliveryError) else reply_of(str(verdict))
+def _reply(refusal: SMTPError) -> Reply:
+    return refusal.reply if isinstance(refusal, DeliveryError) else reply_of(str(refusal))
 
 
-def _failures(verdict: SMTPError, accepted: Accepted, *, expired: bool) -> list[Outcome]:
+def _failures(refusal: SMTPError, accepted: Accepted, *, expired: bool) -> list[Outcome]:
     """Return what to report to the sender of a message that handlers did not take."""
-    known = verdict.outcomes if isinstance(verdict, DeliveryError) else ()
-    reply = _reply(verdict)
+    known = refusal.outcomes if isinstance(refusal, DeliveryError) else ()
+    reply = _reply(refusal)
     if not expired and known:
         return [outcome for outcome in known if outcome.disposition is Disposition.FAILED]
     if expired:

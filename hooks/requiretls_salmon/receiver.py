@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from aiosmtpd.smtp import Session
-from salmon import mail, routing
-from salmon.server import SMTPError, undeliverable_message
+from salmon import mail
 
 from requiretls_aiosmtpd import (
     LMTPSession,
@@ -29,11 +28,12 @@ from requiretls_plugin.errors import PluginError
 from requiretls_plugin.message import Recipient
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.settings import ReceiveSettings
+from requiretls_salmon.hand_over import hand_over
 from requiretls_salmon.handling import Handling, handling_of
 from requiretls_salmon.kept import Accepted
 from requiretls_salmon.preparation import prepare_salmon
 from requiretls_salmon.shared_engine import shared_engine
-from requiretls_salmon.signals import stop_on_signals
+from requiretls_salmon.signals import forget, stop_on_signals
 from requiretls_salmon.workers import Workers
 
 OK = Reply(250, "2.0.0", "OK")
@@ -84,6 +84,7 @@ class Receiver:
         if self._server is None:
             return
         server, self._server = self._server, None
+        forget(self.stop)
         self.engine.run(self._drain(server, timeout))
         self._workers.finish()
         logging.info("%s on %s stopped.", type(self).__name__, self.place)
@@ -129,26 +130,16 @@ class Receiver:
 
         Apps may override it, and tests call it.
         """
-        try:
-            routing.Router.deliver(mail.MailRequest(Peer, From, To, Data))
-        except SMTPError as error:
-            return str(error)
-        except Exception:
-            logging.exception("handling failed: peer=%r, from=%r, to=%r", Peer, From, To)
-            undeliverable_message(Data, f"Error in message {Peer!r}:{From!r}:{To!r}, look in logs.")
-            if routing.Router.UNDELIVERABLE_QUEUE is None:
-                return str(INTERNAL_ERROR)
-        return None
+        error = hand_over(mail.MailRequest(Peer, From, To, Data))
+        return str(error) if error else None
 
     def handle(self, accepted: Accepted, peer: Any, options: dict[str, Any]) -> str | Reply:
         """Return the answer to one message for one recipient; runs in a worker's thread."""
         sender = accepted.message.return_path
-        with handling_of(Handling(accepted, reports=True)) as handling:
+        with handling_of(Handling(accepted, reports=True)):
             refusal = self.process_message(
                 peer, str(sender or ""), str(accepted.recipient), accepted.salmon_data(), **options
             )
-        if refusal is None and handling.failed:
-            return INTERNAL_ERROR
         return refusal or OK
 
     def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
@@ -191,13 +182,8 @@ class Intake:
             *(self._receiver.submit(job(recipient)) for recipient in envelope.recipients),
             return_exceptions=True,
         )
-        return [self._answer(answer) for answer in answers]
-
-    def _answer(self, answer: object) -> object:
-        if isinstance(answer, BaseException):
-            logging.error("handling failed, the sender keeps the message", exc_info=answer)
-            return INTERNAL_ERROR
-        return answer
+        # A handler's error has been logged; the sender keeps the message.
+        return [INTERNAL_ERROR if isinstance(answer, BaseException) else answer for answer in answers]
 
 
 class SMTPReceiver(Receiver):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class Workers:
             thread.start()
 
     def submit(self, job: Callable[[], Any]) -> Future[Any]:
-        """Let a thread run *job*; the future has its result or its exception."""
+        """Let a thread run *job*; the future has its result or its exception, which is logged too."""
         future: Future[Any] = Future()
         self._jobs.put((future, job))
         return future
@@ -53,6 +54,7 @@ def _run(future: Future[Any], job: Callable[[], Any]) -> None:
     try:
         result = job()
     except BaseException as error:
+        logging.error("handling failed", exc_info=error)
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from requiretls_plugin import __version__
+from requiretls_plugin.cli.audit import audit_command
 from requiretls_plugin.cli.check import check
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.policies import policies
@@ -22,6 +23,7 @@ def requiretls() -> None:
 
 requiretls.add_command(send)
 requiretls.add_command(check)
+requiretls.add_command(audit_command)
 requiretls.add_command(policies)
 
 

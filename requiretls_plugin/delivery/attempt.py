@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -63,9 +65,13 @@ class Job:
     content: Content
 
     @classmethod
-    def of(cls, message: Message, level: Level) -> Job:
+    def of(cls, message: Message, level: Level = Level.ENFORCE) -> Job:
         """Return the job for *message* at *level*."""
         return cls(message, message.requirement, level, Content.of(message.content))
+
+    def at(self, level: Level) -> Job:
+        """Return the same job at another level; the content is shared."""
+        return replace(self, level=level)
 
 
 class Delivery:
@@ -83,7 +89,7 @@ class Delivery:
         verdict = verdict_without_hosts(self._evidence)
         left = list(recipients)
         if verdict is None:
-            for host in hosts_with_addresses(self._evidence):
+            for host in hosts_to_try(self._evidence):
                 if left:
                     left = await self._try_host(host, left)
             if not left:
@@ -109,12 +115,14 @@ class Delivery:
         if isinstance(demand, Refusal):
             await self._passed_over(str(host.host), demand, demanded="nothing")
             return recipients
+        started = time.monotonic()
         async with self._rules.pool.place(demand) as place:
             used = await self._use(place, recipients)
+        seconds = time.monotonic() - started
         if isinstance(used, Refusal):
-            await self._passed_over(str(host.host), used, demanded=demand.security.value)
+            await self._passed_over(str(host.host), used, demanded=demand.security.value, seconds=seconds)
             return recipients
-        return await self._settle_all(*used, recipients)
+        return await self._settle_all(*used, recipients, seconds)
 
     async def _use(
         self, place: Place[Session], recipients: list[Recipient]
@@ -133,7 +141,7 @@ class Delivery:
         return opened, await opened.send(message, recipients, content)
 
     async def _settle_all(
-        self, session: Session, handover: Handover, recipients: list[Recipient]
+        self, session: Session, handover: Handover, recipients: list[Recipient], seconds: float
     ) -> list[Recipient]:
         """Note what became of *recipients*, and return those that another host may be tried for."""
         left = []
@@ -145,7 +153,7 @@ class Delivery:
             else:
                 settled.append(outcome)
         self.outcomes.update((outcome.recipient, outcome) for outcome in settled)
-        await self._report(session, handover, tuple(settled))
+        await self._report(session, handover, tuple(settled), seconds)
         return left
 
     def _settle(self, session: Session, handover: Handover, recipient: Recipient) -> Outcome | None:
@@ -194,13 +202,28 @@ class Delivery:
             dsn_offered=session.proof.extensions.dsn,
         )
 
-    async def _passed_over(self, host: str, refusal: Refusal, *, demanded: str) -> None:
+    async def _passed_over(
+        self, host: str, refusal: Refusal, *, demanded: str, seconds: float = 0.0
+    ) -> None:
         self._refusals.append(replace(refusal, host=host))
         await self._rules.attempted(
-            Attempt(self._evidence.next_hop, host, None, demanded, refusal=refusal.reason, why=refusal.why)
+            Attempt(
+                self._evidence.next_hop,
+                host,
+                refusal.peer.address if refusal.peer is not None else None,
+                demanded,
+                refusal=refusal.reason,
+                why=refusal.why,
+                message=self._job.message,
+                evidence=self._evidence,
+                seconds=seconds,
+                peer=refusal.peer,
+            )
         )
 
-    async def _report(self, session: Session, handover: Handover, outcomes: tuple[Outcome, ...]) -> None:
+    async def _report(
+        self, session: Session, handover: Handover, outcomes: tuple[Outcome, ...], seconds: float
+    ) -> None:
         refusal = handover.refusal
         await self._rules.attempted(
             Attempt(
@@ -214,6 +237,11 @@ class Delivery:
                 refusal=refusal.reason if refusal else None,
                 why=refusal.why if refusal else "",
                 outcomes=outcomes,
+                message=self._job.message,
+                evidence=self._evidence,
+                seconds=seconds,
+                reused=session.messages > 1,
+                trial=session.trial,
             )
         )
 
@@ -233,14 +261,18 @@ def verdict_without_hosts(evidence: Evidence) -> CombinedVerdict | None:
             return CombinedVerdict(Disposition.FAILED, replies.MAIL_LOOP, Reason.CONFIGURATION, None)
         case NoUsableMX():
             return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
-    if not hosts_with_addresses(evidence):
+    if not hosts_to_try(evidence):
         return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
     return None
 
 
-def hosts_with_addresses(evidence: Evidence) -> list[HostEvidence]:
-    """The hosts that exist: one that DNS knows no address of is passed over without a word."""
-    return [host for host in evidence.hosts if not isinstance(host.lookup, HostUnknown)]
+def hosts_to_try(evidence: Evidence) -> list[HostEvidence]:
+    """Return the hosts in the order to try, equals in a new random one (RFC 5321 section 5.1).
+
+    One that DNS knows no address of is passed over without a word.
+    """
+    hosts = [host for host in evidence.hosts if not isinstance(host.lookup, HostUnknown)]
+    return sorted(hosts, key=lambda host: (host.preference, random.random())) if len(hosts) > 1 else hosts
 
 
 def _settled(recipient: Recipient, verdict: CombinedVerdict) -> Outcome:

@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._paused: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
 
     @classmethod
     async def open(cls, address: IPAddress | UNIXSocket, port: int, *, timeout: float) -> Connection:
@@ -77,6 +78,12 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         session: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return session
+
+    @property
+    def local_address(self) -> str | None:
+        """Our own IP address on this connection; None on a UNIX socket."""
+        place = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return str(place[0]) if isinstance(place, tuple) else None
 
     @property
     def alive(self) -> bool:
@@ -126,6 +133,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    async def closed(self) -> None:
+        """Wait until the connection is closed on our side."""
+        await self._lost.wait()
+
     def abort(self) -> None:
         """Drop the connection at once."""
         if self._transport is not None:
@@ -157,6 +168,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits."""
         self._fail(exc or ConnectionResetError("connection closed"))
+        self._lost.set()
 
     def pause_writing(self) -> None:
         """Note that the peer reads slowly."""

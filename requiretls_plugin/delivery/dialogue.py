@@ -89,6 +89,8 @@ class Opening:
 
     def __init__(self, demand: Demand, hostname: str, *, use_starttls: bool = True) -> None:
         self.step = Step.GREETING
+        self.greeted_as: str | None = None
+        """What the server called itself in its last EHLO reply."""
         self._demand = demand
         self._hostname = hostname.encode("ascii")
         self._use_starttls = use_starttls
@@ -127,6 +129,7 @@ class Opening:
             return self._refused_by(reply)
         if heard in (Step.EHLO, Step.EHLO_IN_TLS) and reply.kind == 2:
             self._extensions = Extensions.parse(reply.lines)
+            self.greeted_as = reply.lines[0].partition(" ")[0]
         match step:
             case Step.EHLO:
                 return self._say_ehlo()

@@ -8,7 +8,7 @@ import contextlib
 from requiretls_plugin.delivery.connection import Connection
 from requiretls_plugin.errors import ProtocolViolation
 
-# How long to wait for the answer to QUIT, in seconds; nothing depends on it.
+# How long to wait for the answer to QUIT and the end of TLS, in seconds; nothing depends on it.
 PATIENCE = 5.0
 
 
@@ -39,8 +39,13 @@ class Farewells:
 
 async def _end(connection: Connection, *, heard: bool) -> None:
     try:
-        if heard:
-            with contextlib.suppress(ProtocolViolation, OSError):
-                await connection.read_reply(PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            if heard:
+                with contextlib.suppress(ProtocolViolation, OSError):
+                    await connection.read_reply(PATIENCE)
+            connection.close()
+            await connection.closed()
+    except TimeoutError:
+        pass
     finally:
-        connection.close()
+        connection.abort()

@@ -53,6 +53,7 @@ async def shake_hands(
         cipher=cipher[0] if cipher else "",
         certificate_sha256=hashlib.sha256(chain[0]).hexdigest() if chain else None,
         verdict=_verdict(session, chain, demand) if demand.authenticated else None,
+        certificate=chain[0] if chain else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 from requiretls_plugin.delivery.connection import Connection
 from requiretls_plugin.delivery.dialogue import Action, Handshake, Opening, Ready, Say
@@ -12,7 +13,7 @@ from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.errors import ProtocolViolation
 from requiretls_plugin.policy.demand import Demand
 from requiretls_plugin.policy.next_hop import UNIXSocket
-from requiretls_plugin.policy.refusal import Refusal, Sureness
+from requiretls_plugin.policy.refusal import Peer, Refusal, Sureness
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.server_address import IPAddress
 
@@ -22,6 +23,15 @@ MAX_ADDRESSES = 5
 # How long one address may keep the next one waiting, in seconds. A network that drops IPv6
 # without a word is the usual cause.
 FAILOVER = 5.0
+
+# What a trial ends with that has nothing to do with the policy on trial.
+_NO_MATTER_OF_STS = (
+    Reason.HOST_UNREACHABLE,
+    Reason.REJECTED,
+    Reason.REQUIRETLS_NOT_OFFERED,
+    Reason.DANE_MISMATCH,
+    Reason.CONFIGURATION,
+)
 
 _BROKEN = (Reason.TLS_HANDSHAKE_FAILED, Reason.CONNECTION_LOST, Reason.PROTOCOL_VIOLATION)
 
@@ -49,10 +59,30 @@ async def open_session(demand: Demand, rules: SessionRules) -> Session | Refusal
 async def _open_at(
     address: IPAddress | UNIXSocket, demand: Demand, rules: SessionRules, patience: float
 ) -> Session | Refusal:
+    if demand.trial_name is not None:
+        return await _open_on_trial(address, demand, rules, patience)
     opened = await _attempt(address, demand, rules, patience)
     if demand.cleartext_after_tls_failure and isinstance(opened, Refusal) and opened.reason in _BROKEN:
         return await _attempt(address, demand, rules, patience, use_starttls=False)
     return opened
+
+
+async def _open_on_trial(
+    address: IPAddress | UNIXSocket, demand: Demand, rules: SessionRules, patience: float
+) -> Session | Refusal:
+    """Open a session as if an MTA-STS policy in mode `testing` were enforced, then as it is.
+
+    RFC 8461 section 5: what would fail is reported, and the message goes all the same.
+    """
+    enforced = replace(demand, trial_name=None, pkix_name=demand.trial_name, encryption=True)
+    opened = await _attempt(address, demand, rules, patience, held_to=enforced)
+    if isinstance(opened, Session) or opened.reason in _NO_MATTER_OF_STS:
+        return opened
+    untried = await _open_at(address, replace(demand, trial_name=None), rules, patience)
+    if isinstance(untried, Session):
+        untried.demand = demand
+        untried.trial = opened
+    return untried
 
 
 async def _attempt(
@@ -62,6 +92,7 @@ async def _attempt(
     patience: float,
     *,
     use_starttls: bool = True,
+    held_to: Demand | None = None,
 ) -> Session | Refusal:
     try:
         connection = await Connection.open(address, demand.port, timeout=patience)
@@ -69,25 +100,27 @@ async def _attempt(
         place = address if isinstance(address, UNIXSocket) else f"{address} port {demand.port}"
         why = f"no connection to {place}: {shown(error)}"
         return Refusal(Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, why, str(demand.host))
+    opening = Opening(held_to or demand, rules.hostname, use_starttls=use_starttls)
+    local_address = connection.local_address
     try:
-        opened = await _talk(connection, demand, rules, use_starttls=use_starttls)
+        opened = await _talk(connection, opening, held_to or demand, rules)
     except (ProtocolViolation, OSError) as error:
         connection.abort()
-        return _refusal_of(error, demand)
+        peer = Peer(str(address), local_address, opening.greeted_as)
+        return replace(_refusal_of(error, demand), peer=peer)
     except BaseException:
         connection.abort()
         raise
     if isinstance(opened, Refusal):
         rules.farewells.say(connection)
-        return opened
+        return replace(opened, peer=Peer(str(address), local_address, opening.greeted_as))
     return Session(demand, connection, opened, address, rules)
 
 
 async def _talk(
-    connection: Connection, demand: Demand, rules: SessionRules, *, use_starttls: bool
+    connection: Connection, opening: Opening, demand: Demand, rules: SessionRules
 ) -> Proof | Refusal:
     timeout = rules.delivery.command_timeout
-    opening = Opening(demand, rules.hostname, use_starttls=use_starttls)
     action: Action = opening.start()
     while True:
         match action:

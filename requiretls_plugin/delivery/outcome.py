@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
+from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.next_hop import NextHop
+from requiretls_plugin.policy.refusal import Peer, Refusal
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.security import Security
@@ -62,7 +64,12 @@ class Attempt:
     """One session with one host, for observers.
 
     *refusal* is None if the session was good enough for the message;
-    *outcomes* are those of the recipients that this session settled.
+    *outcomes* are those of the recipients that this session settled. *evidence*
+    is what the decision rested on, *seconds* how long the attempt took.
+    *peer* is who refused, if it came to a connection.
+    *reused* tells that the session had carried another message before. *trial*
+    is what the domain's MTA-STS policy in mode `testing` would have refused
+    the session for (RFC 8461 section 5), None if nothing or if nobody looked.
     """
 
     next_hop: NextHop
@@ -75,6 +82,12 @@ class Attempt:
     refusal: Reason | None = None
     why: str = ""
     outcomes: tuple[Outcome, ...] = field(default=())
+    message: Message | None = field(default=None, repr=False)
+    evidence: Evidence | None = field(default=None, repr=False)
+    seconds: float = 0.0
+    reused: bool = False
+    trial: Refusal | None = None
+    peer: Peer | None = None
 
 
 @dataclass(frozen=True, slots=True)

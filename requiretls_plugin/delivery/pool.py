@@ -50,6 +50,15 @@ class Place(Generic[S]):
     session: S | None
 
 
+@dataclass(frozen=True, slots=True)
+class PoolCounts:
+    """How many connections are in use or idle, and how many deliveries wait for one."""
+
+    busy: int
+    idle: int
+    waiting: int
+
+
 @dataclass(eq=False, slots=True)
 class _Turn(Generic[S]):
     demand: Demand
@@ -78,6 +87,12 @@ class Pool(Generic[S]):
         self._waiting: OrderedDict[_Host, deque[_Turn[S]]] = OrderedDict()
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    @property
+    def counts(self) -> PoolCounts:
+        """How busy the pool is now."""
+        idle = len(self._idle)
+        return PoolCounts(self._taken_total - idle, idle, sum(map(len, self._waiting.values())))
 
     @contextlib.asynccontextmanager
     async def place(self, demand: Demand) -> AsyncIterator[Place[S]]:

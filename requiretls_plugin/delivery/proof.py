@@ -16,13 +16,15 @@ from requiretls_plugin.smtp_extension import Extensions
 class TLSProof:
     """A finished handshake: what was negotiated and what the certificate was worth.
 
-    *verdict* is None where nobody had to be authenticated.
+    *verdict* is None where nobody had to be authenticated. *certificate* is the
+    server's own, as DER; None if it showed none.
     """
 
     version: str
     cipher: str
     certificate_sha256: str | None
     verdict: Verdict | None
+    certificate: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class Session:
         self.proof = proof
         self.address = address
         self.opened = self.last_used = time.monotonic()
+        self.messages = 0
+        """How many messages it was given so far."""
+        self.trial: Refusal | None = None
+        """What an MTA-STS policy in mode `testing` would have refused it for."""
         self._connection = connection
         self._limits = rules.delivery
         self._farewells = rules.farewells
@@ -124,6 +128,7 @@ class Session:
         *content* is that of *message*. Recipients the server has no room for in
         one transaction are sent in the next one; none is sent twice.
         """
+        self.messages += 1
         envelope = Envelope(
             message,
             content,

@@ -13,6 +13,8 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement
 
+TAKES_NO_MAIL = Reply(554, "5.3.2", "Host takes no mail")
+
 # Of several reasons the first one here names the verdict, so that the order of hosts cannot.
 _PRECEDENCE = (
     Reason.CONFIGURATION,
@@ -71,7 +73,8 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
     proved = all(refusal.sureness is Sureness.PROVED for refusal in refusals)
     kinds = {refusal.reason for refusal in refusals}
     if proved and kinds == {Reason.REJECTED}:
-        return _verdict(Disposition.FAILED, leading.reply or replies.HOST_NOT_REACHED, leading, refusals)
+        reply = leading.reply if leading.reply and leading.reply.permanent else TAKES_NO_MAIL
+        return _verdict(Disposition.FAILED, reply, leading, refusals)
     if requirement is not Requirement.REQUIRED or level is not Level.ENFORCE:
         reply = _deferral(leading, replies.TLS_POLICY_NOT_MET)
         return _verdict(Disposition.DEFERRED, reply, leading, refusals)

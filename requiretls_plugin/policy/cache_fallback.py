@@ -54,7 +54,7 @@ class FallbackCache:
             return await self._memory.get(domain)
         if entry is None:
             await self._memory.purge([domain])
-        else:
+        elif await self._memory.get(domain) != entry:
             await self._memory.put(entry)
         return entry
 

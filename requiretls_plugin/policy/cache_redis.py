@@ -182,7 +182,9 @@ def _client(url: str) -> redis.asyncio.Redis:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 6379
-    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # localhost is ::1 first on many machines, and Redis often listens on 127.0.0.1 only.
+    address = min(found, key=lambda each: each[0] is not socket.AF_INET)[4][0]
     pool = redis.asyncio.ConnectionPool.from_url(
         url,
         decode_responses=True,

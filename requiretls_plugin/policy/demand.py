@@ -8,6 +8,7 @@ really proved.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 
 from requiretls_plugin.certificate.dane_match import usable_records
@@ -69,6 +70,8 @@ class Demand:
     """Whether REQUIRETLS is given on MAIL where it is offered inside TLS."""
     cleartext_after_tls_failure: bool = False
     """Whether a failed handshake leads to a new connection in cleartext."""
+    trial_name: DomainName | None = None
+    """The name MTA-STS in mode `testing` would want; what that comes to is told, and decides nothing."""
     login: Login | None = None
     """Who to log in as; only ever set where the server has to prove who it is."""
 
@@ -97,8 +100,11 @@ class Rules:
     accept_testing: bool = False
     honor_tls_required_no: bool = True
     trusted_local_hops: frozenset[LocalHop] = frozenset()
+    report_testing: bool = False
+    """Whether sessions are held to MTA-STS policies in mode `testing` first, to report how that ends."""
 
 
+@functools.lru_cache(maxsize=4096)
 def demand_for(
     requirement: Requirement, evidence: Evidence, host: HostEvidence, level: Level, rules: Rules
 ) -> Demand | Refusal:
@@ -117,6 +123,8 @@ def demand_for(
     if policy_waived and isinstance(hop, DomainHop):
         return replace(plain, cleartext_after_tls_failure=True)
     demand = _published_policy(evidence, host, plain, lookup.dane)
+    if rules.report_testing and isinstance(demand, Demand) and demand.pkix_name is None:
+        demand = replace(demand, trial_name=_tested_name(evidence, host))
     if requirement is Requirement.REQUIRED and level is Level.ENFORCE:
         demand = _required(evidence, host, demand, rules)
     elif requirement is Requirement.REQUIRED and isinstance(demand, Demand):
@@ -269,6 +277,13 @@ def _enforced_name(evidence: Evidence, host: HostEvidence) -> DomainName | Refus
         return host.host
     why = "the domain's MTA-STS policy does not list the host"
     return _refused(host, Reason.STS_MISMATCH, Sureness.NOT_JUDGED, why)
+
+
+def _tested_name(evidence: Evidence, host: HostEvidence) -> DomainName | None:
+    sts = evidence.sts
+    if not isinstance(sts, STSFound) or sts.policy.mode is not Mode.TESTING:
+        return None
+    return host.host if isinstance(host.host, DomainName) and sts.policy.matches(host.host) else None
 
 
 def _relaxed(demand: Demand, level: Level) -> Demand:

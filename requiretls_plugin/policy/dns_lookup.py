@@ -8,6 +8,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
@@ -21,6 +22,25 @@ from requiretls_plugin.server_address import IPAddress
 Question = tuple[DomainName, RdataType]
 
 
+@dataclass(slots=True)
+class LookupCounts:
+    """How many questions the cache answered, how many a resolver, and how many got no answer."""
+
+    cached: int = 0
+    answered: int = 0
+    failed: int = 0
+    bogus: int = 0
+
+    def add(self, answer: Answer[Any]) -> None:
+        """Count what a resolver answered."""
+        if not isinstance(answer, LookupFailed):
+            self.answered += 1
+        elif answer.bogus:
+            self.bogus += 1
+        else:
+            self.failed += 1
+
+
 class CachedLookups(abc.ABC):
     """A DNSSource on top of `ask`, which subclasses bring, and what every resolver can do besides.
 
@@ -30,6 +50,7 @@ class CachedLookups(abc.ABC):
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts = LookupCounts()
         self._cache = AnswerCache(clock)
         self._under_way: dict[Question, asyncio.Task[Answer[Any]]] = {}
 
@@ -79,6 +100,7 @@ class CachedLookups(abc.ABC):
         question = name, rdtype
         kept = self._cache.get(question)
         if kept is not None:
+            self.counts.cached += 1
             return kept
         task = self._under_way.get(question)
         if task is None:
@@ -90,6 +112,7 @@ class CachedLookups(abc.ABC):
     def _ended(self, question: Question, task: asyncio.Task[Answer[Any]]) -> None:
         del self._under_way[question]
         if not task.cancelled() and task.exception() is None:
+            self.counts.add(task.result())
             self._cache.put(question, task.result())
 
 

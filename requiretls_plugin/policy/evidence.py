@@ -27,19 +27,21 @@ class NameProof(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HostEvidence:
-    """What DNS says about one host."""
+    """What DNS says about one host, at one time: two gatherings are never the same."""
 
     host: Host
     preference: int
     lookup: HostLookup
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What DNS and MTA-STS say about a next hop and its hosts, best host first.
 
+    Two gatherings are never the same, so decisions can be kept by the evidence
+    they rest on.
     *mx* is None where no MX lookup was due: at a named hop or an address
     literal. *port* is the one to be connected to.
     """

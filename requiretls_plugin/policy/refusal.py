@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
@@ -21,11 +21,21 @@ class Sureness(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Both ends of a connection: the server's address, ours, and the name it greeted us with."""
+
+    address: str
+    local_address: str | None = None
+    greeted_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One host's verdict: no message goes there, for this reason.
 
     *reply* is the server's own, where it said something that decided the
-    matter, and *server_text* its text as it came.
+    matter, and *server_text* its text as it came. *peer* is who refused, where
+    there was a connection; refusals that differ in nothing else are equal.
     """
 
     reason: Reason
@@ -34,3 +44,4 @@ class Refusal:
     host: str | None = None
     reply: Reply | None = None
     server_text: str | None = None
+    peer: Peer | None = field(default=None, compare=False)

@@ -36,8 +36,8 @@ _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
 # Parsing costs more than reading from SQLite. Only short policies are remembered, which is nearly
 # all of them: long ones would let strangers fill the memory.
-_SHORT_POLICY = 2048
-_parse_short = functools.lru_cache(maxsize=512)(parse_sts_policy)
+_SHORT_POLICY = 1024
+_parse_short = functools.lru_cache(maxsize=4096)(parse_sts_policy)
 
 
 @dataclass(frozen=True, slots=True)

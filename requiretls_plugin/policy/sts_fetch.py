@@ -56,7 +56,7 @@ async def _fetch_body(
     except OSError as error:
         raise fetch_error(f"the connection was lost: {error}") from None
     finally:
-        # Not close(): a server could make us wait for its close_notify.
+        # Not close(): that would keep the connection until the server has said close_notify too.
         writer.transport.abort()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ def parse_sts_record(texts: Sequence[bytes]) -> STSRecord | None:
     return STSRecord(_policy_id(candidates[0]))
 
 
+# The same record is read for every message to its domain. What was refused is not remembered.
+@functools.lru_cache(maxsize=512)
 def _policy_id(record: bytes) -> str:
     try:
         text = record.decode("ascii")

@@ -1,25 +1,41 @@
-"""`python -m tests.bench`: measure and print."""
+"""`python -m tests.bench [PART…]`: measure and print."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import delivery
+from tests.bench import delivery, policy
+
+PARTS = ("delivery", "policy")
 
 
-def main() -> None:
-    """Print a table for each part."""
+def main(chosen: Sequence[str]) -> None:
+    """Print a table for each part *chosen*, by default for all."""
     console = Console()
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} processors; medians of three rounds")
-    table = Table("delivery of a 10 KB message", "messages/s", "client CPU ms/message", title=None)
+    for part in chosen or PARTS:
+        {"delivery": _delivery, "policy": _policy}[part](console)
+
+
+def _delivery(console: Console) -> None:
+    table = Table("delivery of a 10 KB message", "messages/s", "client CPU ms/message")
     for figure in delivery.run():
         table.add_row(figure.name, f"{figure.per_second:,.0f}", f"{figure.cpu_ms:.3f}")
     console.print(table)
 
 
+def _policy(console: Console) -> None:
+    table = Table("policy resolver", "")
+    for row in policy.run():
+        table.add_row(*row)
+    console.print(table)
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -9,38 +9,53 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.lab.authority import Certificate
+
 
 class RedisServer:
     """A redis-server on a free loopback port; nothing of it outlives the context.
 
-    Raises FileNotFoundError if Redis is not installed, RuntimeError if it does not start.
+    With *certificate* it speaks TLS only. Raises FileNotFoundError if Redis is
+    not installed, RuntimeError if it does not start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
         program = shutil.which("redis-server")
         if program is None:
             raise FileNotFoundError("redis-server is missing: apt-get install redis-server")
-        self._program = program
-        self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._port: int = listener.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+            self.port: int = listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._log = folder / "redis.log"
+        self._command = [
+            *(
+                program,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+                str(folder),
+                "--logfile",
+                str(self._log),
+            ),
+            *_listening(self.port, certificate),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server, on the same port each time, with nothing in it."""
-        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--save", "", "--dir", str(self._folder)]
-        log = self._folder / "redis.log"
-        self._process = subprocess.Popen([self._program, *options, "--logfile", str(log)])
+        self._process = subprocess.Popen(self._command)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 time.sleep(0.01)
             else:
                 return
-        raise RuntimeError(f"redis-server does not start, see {log}")
+        self.stop()
+        raise RuntimeError(f"redis-server does not start, see {self._log}")
 
     def stop(self) -> None:
         """End the server."""
@@ -55,3 +70,11 @@ class RedisServer:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _listening(port: int, certificate: Certificate | None) -> list[str]:
+    if certificate is None:
+        return ["--port", str(port)]
+    files = ["--tls-cert-file", str(certificate.chain_file), "--tls-key-file", str(certificate.key_file)]
+    no_clients = ["--tls-ca-cert-file", str(certificate.chain_file), "--tls-auth-clients", "no"]
+    return ["--port", "0", "--tls-port", str(port), *files, *no_clients]

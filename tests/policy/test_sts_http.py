@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from requiretls_plugin.domain_name import DomainName
@@ -243,6 +243,7 @@ def test_attack_server_cannot_write_into_the_log(wire: bytes) -> None:
     assert len(why) <= 200
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.binary(max_size=40)

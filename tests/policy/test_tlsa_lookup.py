@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -302,7 +304,7 @@ def test_where_tlsa_is_not_wanted_only_addresses_are_asked_for() -> None:
 
 
 class GatedDNS(FakeDNS):
-    """Holds all answers back until `gate` is set."""
+    """Holds all answers back until they are let go together."""
 
     gate: asyncio.Event
 
@@ -310,27 +312,26 @@ class GatedDNS(FakeDNS):
         await self.gate.wait()
         return await super()._ask(name, rdtype)
 
+    async def count_waits(self, work: Coroutine[Any, Any, object]) -> int:
+        """Run *work* and return how often it had to wait for answers."""
+        waits = -1  # the last turn only ends it
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            waits += 1
+            self.gate = asyncio.Event()
+            for _ in range(20):
+                await asyncio.sleep(0)  # everything goes on until it waits at the gate
+            self.gate.set()
+        await task
+        return waits
+
 
 def test_mx_addresses_and_tlsa_take_three_waits() -> None:
     """A and AAAA are waited for together."""
+    dns = GatedDNS({"example.org": {"MX": ["10 mx.example.org"]}, **PLAIN})
 
-    async def waits() -> int:
-        dns = GatedDNS({"example.org": {"MX": ["10 mx.example.org"]}, **PLAIN})
-        dns.gate = asyncio.Event()
+    async def both() -> None:
+        await lookup_mx(dns, DomainName("example.org"))
+        await lookup_host(dns, DomainName("mx.example.org"), 25)
 
-        async def both() -> None:
-            await lookup_mx(dns, DomainName("example.org"))
-            await lookup_host(dns, DomainName("mx.example.org"), 25)
-
-        task = asyncio.create_task(both())
-        count = 0
-        while not task.done():
-            count += 1
-            for _ in range(20):
-                await asyncio.sleep(0)  # everything goes on until it waits at the gate
-            dns.gate.set()
-            dns.gate = asyncio.Event()
-        await task
-        return count
-
-    assert asyncio.run(waits()) == 3
+    assert asyncio.run(dns.count_waits(both())) == 3

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,3 +84,29 @@ def _wait_for(app: RunningApp) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"the app does not accept connections:\n{app.log}")
+
+
+def accepts(port: int) -> bool:
+    """Return whether somebody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], folder: Path, seconds: float = 20) -> None:
+    """Wait for something to become true; the logs in *folder* tell why it did not."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError("\n".join(path.read_text() for path in folder.glob("logs/salmon.*")))
+        time.sleep(0.005)

@@ -17,7 +17,7 @@ from requiretls_salmon import LMTPReceiver, SMTPReceiver
 from tests.hooks.aiosmtpd.serving import write_certificate
 from tests.hooks.salmon.post_office import PostOffice, open_post_office
 
-Handler = Callable[[Any], None]
+Handler = Callable[[Any], object]
 
 
 @pytest.fixture
@@ -66,11 +66,10 @@ def handle() -> Callable[[Handler], None]:
     """Return a function that lets a handler have every message."""
 
     def routed(handler: Handler) -> None:
-        @route("(user)@(host)", user=".+", host=".+")
-        @stateless
-        @nolocking
-        def EVERYTHING(message: Any, user: str | None = None, host: str | None = None) -> None:
+        def everything(message: Any, user: str | None = None, host: str | None = None) -> None:
             handler(message)
+
+        route("(user)@(host)", user=".+", host=".+")(stateless(nolocking(everything)))
 
     return routed
 

@@ -43,6 +43,7 @@ class PostOffice:
         """Say nothing, or fail."""
         if self.plugin_failure is not None:
             raise self.plugin_failure
+        return None
 
     def _outcome(self, recipient: Recipient) -> Outcome:
         reply = self.replies.get(str(recipient)) or self.replies.get(str(recipient.address.domain)) or OK

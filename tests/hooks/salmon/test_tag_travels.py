@@ -21,7 +21,7 @@ from requiretls_salmon.testing import RouterConversation
 from tests.hooks.aiosmtpd.serving import RawClient, talking
 from tests.hooks.salmon.post_office import PostOffice
 
-Handle = Callable[[Callable[[Any], None]], None]
+Handle = Callable[[Callable[[Any], object]], None]
 
 TEXT = b"From: Bob <hdr@sender.example>\r\nTo: list@receiver.example\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 TAGS = [Requirement.REQUIRED, Requirement.OPTIONAL, Requirement.UNSTATED]

@@ -1,0 +1,1 @@
+"""Subcommands of `mailman`; Mailman finds them here."""

@@ -1,0 +1,1 @@
+"""Rules for moderation chains; Mailman finds them here."""

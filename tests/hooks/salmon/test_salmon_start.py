@@ -1,0 +1,165 @@
+"""`salmon start` in all its ways, and the end it comes to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hooks.salmon.apps import FORWARDER, SALMON, accepts, alive, copy_of, free_port, running, wait_until
+from tests.lab.laboratory import Laboratory
+
+TEXT = b"Subject: x\r\n\r\nbody\r\n"
+NOBODY = 65_534
+
+
+@pytest.fixture
+def app_folder(tmp_path: Path) -> Path:
+    """A copy of the example app that every user may use."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.name.startswith(("pytest-", "popen-")) or folder == tmp_path:
+            folder.chmod(0o755)
+    folder = copy_of(FORWARDER, tmp_path)
+    for name in ("run", "logs"):
+        (folder / name).chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def settings_file(lab: Laboratory, tmp_path: Path) -> Path:
+    """Settings of the laboratory."""
+    return lab.write_settings(tmp_path / "requiretls.toml")
+
+
+def send(port: int, recipient: str = "b@dane-ee.test", *, lmtp: bool = False) -> tuple[int, bytes]:
+    """Send a message and return the reply to its end."""
+    with (smtplib.LMTP if lmtp else smtplib.SMTP)("127.0.0.1", port, timeout=20) as client:
+        client.ehlo()
+        client.mail("a@sender.test")
+        client.rcpt(recipient)
+        return client.data(TEXT)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--debug",)], ids=["plain", "debug"])
+def test_it_serves_after_the_main_thread_has_ended_and_ends_on_a_signal(
+    arguments: tuple[str, ...], app_folder: Path, settings_file: Path, lab: Laboratory
+) -> None:
+    """No thread is started late, and nothing is left when it is told to end."""
+    port = free_port()
+    with running(app_folder, port, *arguments, settings=settings_file) as app:
+        assert send(port)[0] == 250, app.log
+        assert app.end() == 0, app.log
+
+    assert "stopped" in app.log
+    assert "Traceback" not in app.log
+    assert len(lab.destination("mx.dane-ee.test").messages) == 1
+
+
+def test_it_speaks_lmtp(app_folder: Path, settings_file: Path, lab: Laboratory) -> None:
+    """If SALMON_PROTOCOL says so."""
+    port = free_port()
+    with running(app_folder, port, settings=settings_file, SALMON_PROTOCOL="lmtp") as app:
+        assert send(port, lmtp=True)[0] == 250, app.log
+        assert send(port, "b@wrong-tlsa.test", lmtp=True)[0] == 451
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "salmon stop"])
+def test_a_message_under_way_is_finished_before_the_end(
+    number: signal.Signals, app_folder: Path, settings_file: Path, lab: Laboratory
+) -> None:
+    """Its sender has the answer."""
+    handler = app_folder / "app" / "handlers" / "forward.py"
+    handler.write_text(
+        handler.read_text().replace("    relay.deliver", "    import time; time.sleep(1)\n    relay.deliver")
+    )
+    port = free_port()
+    answers: list[tuple[int, bytes]] = []
+    with running(app_folder, port, settings=settings_file) as app:
+        sender = threading.Thread(target=lambda: answers.append(send(port)))
+        sender.start()
+        time.sleep(0.5)
+        assert app.end(number) == 0, app.log
+        sender.join()
+
+    assert answers[0][0] == 250
+    assert len(lab.destination("mx.dane-ee.test").messages) == 1
+
+
+def test_it_runs_as_a_daemon_until_salmon_stop(
+    app_folder: Path, settings_file: Path, lab: Laboratory
+) -> None:
+    """With a pid file, which is gone afterwards."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "REQUIRETLS_CONFIG": str(settings_file),
+        "SALMON_LISTEN": f"127.0.0.1:{port}",
+        "PYTHONPATH": os.pathsep.join([str(FORWARDER.parents[1]), str(FORWARDER.parents[1] / "hooks")]),
+    }
+
+    def salmon(*arguments: str) -> None:
+        subprocess.run([SALMON, *arguments], cwd=app_folder, env=environment, check=True, timeout=20)
+
+    salmon("start", "--boot", "config.boot")
+    wait_until(lambda: accepts(port), app_folder)
+    pid = int((app_folder / "run" / "smtp.pid").read_text())
+    assert send(port)[0] == 250
+    salmon("stop")
+    wait_until(lambda: not alive(pid), app_folder)
+
+    assert not accepts(port)
+    assert len(lab.destination("mx.dane-ee.test").messages) == 1
+
+
+def test_it_gives_up_root_and_keeps_its_port_and_its_key(
+    app_folder: Path, settings_file: Path, lab: Laboratory, tmp_path: Path
+) -> None:
+    """Bound and read before, used afterwards."""
+    key = Path(lab.settings_table()["receive"]["private_key"])
+    own_key = tmp_path / "key.pem"
+    own_key.write_bytes(key.read_bytes())
+    own_key.chmod(0o600)
+    settings = lab.write_settings(
+        tmp_path / "own.toml", receive={"private_key": str(own_key)}, tls={"ca_file": None}
+    )
+    readable = tmp_path / "ca.pem"
+    readable.write_bytes(lab.authority.ca_file.read_bytes())
+    readable.chmod(0o644)
+    settings = lab.write_settings(
+        tmp_path / "own.toml",
+        receive={"private_key": str(own_key)},
+        tls={"ca_file": str(readable)},
+        mta_sts={"ca_file": str(readable)},
+    )
+    settings.chmod(0o644)
+    port = free_port()
+    arguments = ("--uid", str(NOBODY), "--gid", str(NOBODY))
+    with running(app_folder, port, *arguments, settings=settings) as app:
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+            assert f"Uid:\t{NOBODY}" in Path(f"/proc/{app.process.pid}/status").read_text()
+            client.starttls()
+            client.ehlo()
+            assert client.has_extn("requiretls")
+            client.mail("a@sender.test", ["REQUIRETLS"])
+            client.rcpt("b@dane-ee.test")
+            assert client.data(TEXT)[0] == 250, app.log
+        assert app.end() == 0
+
+
+def test_mistakes_in_the_settings_end_the_start_and_are_all_named(app_folder: Path, tmp_path: Path) -> None:
+    """Before a port is bound."""
+    settings = tmp_path / "bad.toml"
+    settings.write_text(
+        'hostnam = "x"\n[receive]\ncertificate = "missing.pem"\nprivate_key = "missing.key"\n'
+    )
+    with running(app_folder, free_port(), settings=settings, wait=False) as app:
+        assert app.process.wait(20) != 0
+
+    assert "hostnam" in app.log
+    assert "missing.pem" in app.log

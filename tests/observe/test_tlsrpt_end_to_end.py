@@ -1,0 +1,72 @@
+"""From sessions to the report in the recipient domain's mailbox, with tlsrpt-reporter's own programs."""
+
+from __future__ import annotations
+
+import email
+import email.message
+import email.policy
+import gzip
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from requiretls_plugin.delivery.outcome import Disposition
+from requiretls_plugin.requirement import Requirement
+from tests.lab.laboratory import Laboratory
+from tests.observe.sending import message, send
+from tests.observe.tlsrpt_reporter import Reporter, wait_for_report
+
+
+def _report_in(content: bytes) -> tuple[email.message.EmailMessage, dict[str, Any]]:
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(parsed, email.message.EmailMessage)
+    [attachment] = parsed.iter_attachments()
+    return parsed, json.loads(gzip.decompress(attachment.get_content()))
+
+
+@pytest.mark.requirement("8460-3-14", "8460-3-15", "8460-5.3.1-1", "8460-4.3-1", "8460-4.4-4")
+def test_the_domain_gets_a_report_of_what_happened_in_spite_of_its_own_broken_tlsa(
+    reporting: Laboratory, tmp_path: Path
+) -> None:
+    """Collector, fetcher and reporter are real; the report is mailed by `requiretls send`."""
+    folder = tmp_path / "tlsrpt"
+    folder.mkdir()
+    own = reporting.write_settings(
+        tmp_path / "requiretls.toml", reports={"tlsrpt_socket": str(folder / "collectd.sock")}
+    )
+    sendmail = shlex.join(
+        [sys.executable, "-m", "requiretls_plugin", "send", "--config", str(own), "--from", ""]
+    )
+    reporter = Reporter(folder, f"{sendmail} tls@reports.test")
+    settings = reporting.settings(reports={"tlsrpt_socket": str(reporter.socket)})
+
+    with reporter.collecting() as collectd:
+        good = send(settings, "testing.test", message(Requirement.UNSTATED))[0]
+        bad = send(settings, "testing-name.test", message(Requirement.UNSTATED))[0]
+        reporter.end_of_day(collectd, sessions=2)
+        with reporter.reporting():
+            mailbox = reporting.destination("mx.reports.test")
+            wait_for_report(lambda: len(mailbox.messages) == 2)
+
+    assert {outcome.disposition for outcome in good + bad} == {Disposition.DELIVERED}
+    assert reporter.invalid() == []
+    reports = dict(
+        (mail["TLS-Report-Domain"], (mail, report))
+        for mail, report in (_report_in(each.content) for each in mailbox.messages)
+    )
+    mail, report = reports["testing-name.test"]
+    assert mail["TLS-Required"] == "No"
+    [entry] = report["policies"]
+    assert entry["policy"]["policy-type"] == "sts"
+    assert entry["policy"]["mx-host"] == ["mx.testing-name.test"]
+    assert entry["summary"] == {"total-successful-session-count": 0, "total-failure-session-count": 1}
+    [failure] = entry["failure-details"]
+    assert failure["result-type"] == "certificate-host-mismatch"
+    assert failure["receiving-mx-hostname"] == "mx.testing-name.test"
+    [entry] = reports["testing.test"][1]["policies"]
+    assert entry["summary"] == {"total-successful-session-count": 1, "total-failure-session-count": 0}
+    assert not any(each.requiretls for each in mailbox.messages)
