@@ -14,7 +14,8 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
        color: #1b1f24; background: #fff; }
 h1 { font-size: 1.4rem; }
-.bar { display: flex; height: .8rem; border-radius: .4rem; overflow: hidden; background: #ddd; margin: 1rem 0; }
+.bar { display: flex; height: .8rem; border-radius: .4rem; overflow: hidden; background: #ddd;
+       margin: 1rem 0; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; padding: 0; cursor: pointer; }
@@ -108,10 +109,11 @@ def _cell(text: str, *, key: str | None = None, kind: str = "") -> str:
 
 
 def _bar(found: Audit) -> str:
+    counts = [(verdict.value, found.counted(verdict)) for verdict in Verdict]
     parts = "".join(
-        f'<span class="{verdict.value}" style="width:{100 * found.counted(verdict) / found.total:.2f}%"></span>'
-        for verdict in Verdict
-        if found.total and found.counted(verdict)
+        f'<span class="{word}" style="width:{100 * count / found.total:.2f}%"></span>'
+        for word, count in counts
+        if count
     )
     return f'<div class="bar" role="img" aria-label="{html.escape(str(found))}">{parts}</div>'
 

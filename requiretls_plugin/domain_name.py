@@ -35,7 +35,7 @@ class DomainName:
         """
         shown = f"{text[:80]!r} is no domain name"
         name = text.removesuffix(".")
-        # Before anything else is done with it: no form of a name is longer, and IDNA is slow on long ones.
+        # Before all else: no form of a name is longer, and older versions of idna are slow on long ones.
         if not 0 < len(name) <= MAX_NAME:
             raise InvalidDomainName(f"{shown}: its length is {len(name)}")
         if not name.isascii():

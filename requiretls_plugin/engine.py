@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from requiretls_plugin.bounce import send_notice
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.containment import Contained
 from requiretls_plugin.delivery.attempt import Delivery, DeliveryRules, Job
-from requiretls_plugin.delivery.outcome import Disposition, Notice, Outcome
+from requiretls_plugin.delivery.observation import observation_of
+from requiretls_plugin.delivery.outcome import Attempt, Disposition, Notice, Outcome
 from requiretls_plugin.delivery.pool import Pool
 from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine_loop import EngineLoop
-from requiretls_plugin.errors import EngineStopped, PluginError
+from requiretls_plugin.errors import EngineStopped, InvalidDomainName, PluginError
+from requiretls_plugin.findings import Findings, gather
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.message_tag import strip_private_fields
 from requiretls_plugin.observe import Observers
@@ -29,19 +32,22 @@ from requiretls_plugin.plugin import RFC8689, tag_of
 from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.policy.cache import open_cache
+from requiretls_plugin.policy.capability import CapabilityMemory
 from requiretls_plugin.policy.demand import Rules
 from requiretls_plugin.policy.dns_lookup import CachedLookups
 from requiretls_plugin.policy.dns_source import dns_source
 from requiretls_plugin.policy.evidence import Evidence
+from requiretls_plugin.policy.refusal import Refusal
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSFound, STSResolver
 from requiretls_plugin.policy.sts_cache import PolicyCache
-from requiretls_plugin.preflight import Readiness, preflight
+from requiretls_plugin.preflight import Readiness, preflight, shortcoming
 from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
 from requiretls_plugin.routing import Destination, destinations
 from requiretls_plugin.settings import Settings
+from requiretls_plugin.smarthost import smarthost_hop
 
 T = TypeVar("T")
 
@@ -58,6 +64,7 @@ class _Parts:
     resolver: PolicyResolver
     sts: STSResolver
     rules: DeliveryRules
+    capabilities: CapabilityMemory
 
 
 class Engine:
@@ -144,11 +151,12 @@ class Engine:
         demand_rules = Rules(
             accept_testing=settings.mta_sts.accept_testing,
             honor_tls_required_no=settings.tls_required_no.honor,
+            trusted_local_hops=settings.delivery.trusted_local_hops,
             report_testing=settings.reports.tlsrpt_socket is not None,
         )
-        rules = DeliveryRules(session_rules, pool, demand_rules, self._calls.attempted)
-        self._parts = _Parts(dns, cache, resolver, sts, rules)
-        await self._observers.open(Watched(dns, pool))
+        rules = DeliveryRules(session_rules, pool, demand_rules, self._attempted)
+        self._parts = _Parts(dns, cache, resolver, sts, rules, CapabilityMemory(cache))
+        await self._observers.open(self.watched)
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(self._parts))
 
     async def _close(self) -> None:
@@ -163,6 +171,14 @@ class Engine:
             await parts.sts.close()
             await parts.cache.close()
             parts.dns.close()
+
+    async def _attempted(self, attempt: Attempt) -> None:
+        """Tell the observers, and remember what the host can do, which decides nothing."""
+        await self._calls.attempted(attempt)
+        seen = observation_of(attempt)
+        if seen is not None and self._parts is not None:
+            with contextlib.suppress(InvalidDomainName):  # an address or a socket: nothing to remember it by
+                await self._parts.capabilities.remember(DomainName.parse(attempt.host), seen)
 
     async def _keep_house(self, parts: _Parts) -> None:
         while True:
@@ -294,7 +310,27 @@ class Engine:
         """End the sessions that are kept for later messages, as after a change of network."""
         await self._running().rules.pool.drop_idle()
 
-    # Looking ahead
+    # Looking on and ahead
+
+    @property
+    def plugins(self) -> pluggy.PluginManager:
+        """All plugins, this package's own among them."""
+        return self._manager
+
+    @property
+    def watched(self) -> Watched:
+        """The parts that observers look at; raises EngineStopped."""
+        running = self._running()
+        return Watched(running.dns, running.rules.pool)
+
+    async def findings(self, recipient: Recipient) -> Findings:
+        """Return all that decides about mail to *recipient* now; raises PluginError.
+
+        Its hosts are connected to and told no more than EHLO, STARTTLS, EHLO, QUIT.
+        """
+        running = self._running()
+        [destination] = await destinations(Message(None, b""), [recipient], self.settings, self._calls)
+        return await gather(destination, running.resolver, running.rules)
 
     async def check(self, domain: DomainName, probes: Probes | None = None) -> Readiness:
         """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers.
@@ -303,6 +339,17 @@ class Engine:
         """
         running = self._running()
         return await preflight(domain, running.resolver, running.rules, probes)
+
+    async def check_smarthost(self) -> Refusal | None:
+        """Return why the smarthost of the settings cannot take REQUIRETLS mail now.
+
+        None means that it can, or that the settings name none.
+        """
+        running = self._running()
+        smarthost = smarthost_hop(self.settings.delivery)
+        if smarthost is None:
+            return None
+        return await shortcoming(smarthost, running.resolver, running.rules)
 
 
 _REQUIRETLS_REASONS = frozenset(Reason) - {

@@ -9,7 +9,8 @@ RequireTLSError
 │   ├── InvalidParameter     knows the SMTP reply to give
 │   ├── InvalidSTSRecord
 │   ├── InvalidSTSPolicy
-│   └── InvalidStoredTag
+│   ├── InvalidStoredTag
+│   └── InvalidFindings      a saved explanation that is none
 ├── ConflictingRequirement   both switches of RFC 8689 at once
 ├── PolicyFetchError         an MTA-STS policy could not be had; says why
 ├── CacheFailure             a store of policies does not work; never fails a delivery
@@ -72,6 +73,10 @@ class InvalidSTSPolicy(InvalidInput):
 
 class InvalidStoredTag(InvalidInput):
     """A stored-tag header that this package did not write."""
+
+
+class InvalidFindings(InvalidInput):
+    """A file of findings that this package did not write."""
 
 
 class ConflictingRequirement(RequireTLSError):

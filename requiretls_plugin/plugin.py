@@ -12,10 +12,11 @@ from requiretls_plugin.errors import InvalidHeaderField
 from requiretls_plugin.header_field import read_tls_required, says_require_tls_esmtp
 from requiretls_plugin.hookspecs import hookimpl
 from requiretls_plugin.message import Message, Recipient
-from requiretls_plugin.policy.next_hop import NamedHop, NextHop
+from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.requirement import Origin, Requirement, Tag
 from requiretls_plugin.server_address import IPAddress
 from requiretls_plugin.settings import Settings
+from requiretls_plugin.smarthost import smarthost_hop
 
 Deliver = Callable[[Message, Sequence[Recipient]], Awaitable[Sequence[Outcome]]]
 
@@ -27,7 +28,9 @@ class RFC8689:
     """
 
     def __init__(self, settings: Settings, deliver: Deliver) -> None:
+        """Connect to nothing yet; raises SettingsError if the smarthost's password cannot be read."""
         self._settings = settings
+        self._smarthost = smarthost_hop(settings.delivery)
         self._deliver = deliver
 
     @hookimpl
@@ -40,8 +43,7 @@ class RFC8689:
         """Return the server that the app or the settings name."""
         if message.next_hop is not None:
             return message.next_hop
-        smarthost = self._settings.delivery.smarthost
-        return NamedHop(smarthost) if smarthost is not None else None
+        return self._smarthost
 
     @hookimpl(trylast=True)
     async def requiretls_deliver(

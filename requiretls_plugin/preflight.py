@@ -14,7 +14,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.demand import Demand, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence, NameProof
-from requiretls_plugin.policy.next_hop import DomainHop
+from requiretls_plugin.policy.next_hop import DomainHop, NextHop
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.probes import Probes
@@ -78,6 +78,21 @@ async def preflight(
     )
     hosts = tuple(host for host, _ in tried)
     return Readiness(domain, *_overall(hosts, [refusal for _, refusal in tried if refusal]), hosts, evidence)
+
+
+async def shortcoming(
+    hop: NextHop, resolver: PolicyResolver, rules: DeliveryRules, probes: Probes | None = None
+) -> Refusal | None:
+    """Return why the next hop *hop* cannot take REQUIRETLS mail now, None if one of its hosts can."""
+    evidence = await resolver.evidence(hop)
+    refusal: Refusal | None = Refusal(
+        Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address", str(hop)
+    )
+    for host in hosts_to_try(evidence):
+        _, refusal = await _try_host(evidence, host, rules, probes or Probes())
+        if refusal is None:
+            return None
+    return refusal
 
 
 def _overall(hosts: Sequence[HostReadiness], refusals: Sequence[Refusal]) -> tuple[Verdict, Reason | None]:

@@ -27,10 +27,12 @@ from requiretls_plugin.settings_values import (
     HostName,
     Levels,
     ListeningPlace,
+    LocalHops,
     MailServer,
     Port,
     Resolvers,
     Seconds,
+    Word,
 )
 
 DEFAULT_PATH = Path("/etc/requiretls.toml")
@@ -98,7 +100,13 @@ class DeliverySettings(Section):
     port: Port = 25
     """TCP port of mail servers; also the port in the TLSA name."""
     smarthost: MailServer | None = None
-    """`host:port` that takes all mail; absent: mail goes to the MX hosts."""
+    """`host:port` that takes all mail; absent: mail goes to the MX hosts. Port 465 means TLS at once."""
+    smarthost_user: Word | None = None
+    """Who to log in as at the smarthost, which has to prove its name first."""
+    smarthost_password_file: FilePath | None = None
+    """File with the password in its first line; without it $REQUIRETLS_SMARTHOST_PASSWORD counts."""
+    trusted_local_hops: LocalHops = frozenset()
+    """`unix:/path` or `ip:port` of LMTP servers that mail may be handed to without TLS."""
     connect_timeout: Seconds = 30.0
     """Seconds for one TCP connection."""
     command_timeout: Seconds = 300.0

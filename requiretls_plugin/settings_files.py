@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+PASSWORD_VARIABLE = "REQUIRETLS_SMARTHOST_PASSWORD"  # noqa: S105 - the name of one
 
 
 def file_problems(table: Mapping[str, Any], folder: Path) -> list[str]:
@@ -27,6 +30,7 @@ def file_problems(table: Mapping[str, Any], folder: Path) -> list[str]:
         *ca_file_problems("tls.ca_file", _named(table, "tls", "ca_file", folder)),
         *ca_file_problems("mta_sts.ca_file", _named(table, "mta_sts", "ca_file", folder)),
         *_receive_problems(table, folder),
+        *_login_problems(table, folder),
     ]
 
 
@@ -45,6 +49,18 @@ def _receive_problems(table: Mapping[str, Any], folder: Path) -> list[str]:
         problems = [f"receive.{absent[0]}: missing; certificate and private key go together"]
     certificate, private_key = (_named(table, "receive", key, folder) for key in keys)
     return [*problems, *key_pair_problems("receive", certificate, private_key)]
+
+
+def _login_problems(table: Mapping[str, Any], folder: Path) -> list[str]:
+    key = "smarthost_password_file"
+    path = _named(table, "delivery", key, folder)
+    part = table.get("delivery")
+    user = isinstance(part, Mapping) and "smarthost_user" in part
+    if user and path is None and PASSWORD_VARIABLE not in os.environ:
+        return [f"delivery.{key}: missing; a smarthost_user needs it, or ${PASSWORD_VARIABLE}"]
+    if path is not None and not user:
+        return ["delivery.smarthost_user: missing; user and password go together"]
+    return unreadable_file_problems(f"delivery.{key}", path)
 
 
 def unreadable_file_problems(key: str, path: Path | None) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level, LevelTable
+from requiretls_plugin.policy.next_hop import LocalHop, UNIXSocket, parse_local_hop
 from requiretls_plugin.server_address import IPAddress, Nameserver, ServerAddress
 from requiretls_plugin.settings_mistakes import TableError
 
@@ -105,5 +106,8 @@ ListeningPlace = Annotated[ServerAddress, _text_parser(_listening_place, ServerA
 MailServer = Annotated[ServerAddress, _text_parser(ServerAddress.parse, ServerAddress)]
 Address = Annotated[IPAddress, _text_parser(ipaddress.ip_address, IPv4Address, IPv6Address)]
 Addresses = Annotated[tuple[Address, ...], Field(strict=False)]
+TrustedHop = Annotated[LocalHop, _text_parser(parse_local_hop, UNIXSocket, ServerAddress)]
+LocalHops = Annotated[frozenset[TrustedHop], Field(strict=False)]
 Levels = Annotated[LevelTable, BeforeValidator(_level_table)]
+Word = Annotated[str, Field(min_length=1)]
 CacheURL = Annotated[str, _text_parser(_cache_url)]

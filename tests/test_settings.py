@@ -298,6 +298,21 @@ def test_a_key_with_a_pass_phrase_is_told(pair: Pair) -> None:
     assert problem.endswith("no unencrypted PEM private key in it")
 
 
+WEAK_KEY = """-----BEGIN EC PRIVATE KEY-----
+MD4CAQEEDjT2sh9ZcNc2UH6uJW+HoAcGBSuBBAAGoSADHgAEc0Bnm180MTf+S5qV
+cCxEAi4nk8ryfsVpc1dFRw==
+-----END EC PRIVATE KEY-----
+"""
+
+
+def test_a_key_of_a_kind_that_nobody_supports_is_told(pair: Pair) -> None:
+    """Here on the curve secp112r1."""
+    section = pair(Leaf(("mx.example",)))
+    Path(section["private_key"]).write_text(WEAK_KEY)
+    [problem] = problems_in({"receive": section})
+    assert problem.endswith("no unencrypted PEM private key in it")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\0\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )

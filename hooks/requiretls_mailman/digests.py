@@ -10,6 +10,7 @@ from typing import Any
 
 from mailman.config import config
 from mailman.handlers.to_digest import ToDigest
+from mailman.runners import digest
 from mailman.utilities.mailbox import Mailbox
 
 from requiretls_mailman.adapter import installed
@@ -42,9 +43,20 @@ class TaggedDigest(ToDigest):
         super().process(mlist, stored, msgdata)
 
 
-def add_to_digest_with_tag() -> None:
-    """Let the one handler that all pipelines share do as `TaggedDigest` does."""
+class MailboxWithoutTags(Mailbox):
+    """Reads posts as they were before `TaggedDigest` added a field."""
+
+    def get_message(self, key: Any) -> Any:
+        """Return a post."""
+        post = super().get_message(key)
+        del post[FIELD]
+        return post
+
+
+def keep_tags_in_digests() -> None:
+    """Let the one handler that all pipelines share write the tags, and the digest runner not see them."""
     config.handlers[ToDigest.name].process = TaggedDigest().process
+    digest.Mailbox = MailboxWithoutTags
 
 
 def tag_of_digest(path: str) -> Tag:

@@ -31,6 +31,7 @@ SHAPES = {
     "mailman.mta.connection.Connection.quit": "(self)",
     "mailman.mta.connection.Connection.sendmail": "(self, envsender, recipients, msg)",
     "mailman.mta.deliver.deliver": "(mlist, msg, msgdata)",
+    "mailman.runners.digest.Mailbox.__enter__": "(self)",
     "mailman.runners.lmtp.LMTPController.factory": "(self)",
     "mailman.runners.lmtp.LMTPHandler.handle_DATA": "(self, server, session, envelope)",
     "mailman.runners.outgoing.OutgoingRunner._fake_dsn": "(self, mlist, recipient, code, smtp_message)",

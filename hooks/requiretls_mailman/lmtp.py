@@ -70,10 +70,11 @@ class LMTPRunner(lmtp.LMTPRunner):
 
     def __init__(self, name: str, slice: int | None = None) -> None:  # noqa: A002
         """Bind nothing yet; raises NotInstalledError, and OSError if the certificate cannot be read."""
-        super().__init__(name, slice)
         self._adapter = installed()
+        super().__init__(name, slice)
         self.lmtp.loop.close()  # Mailman's own server is not used
-        self.lmtp = SecureController(self._adapter, config.mta.lmtp_host, int(config.mta.lmtp_port))
+        hostname, port = config.mta.lmtp_host, int(config.mta.lmtp_port)
+        self.lmtp: Any = SecureController(self._adapter, hostname, port)
 
     def run(self) -> None:
         """See `IRunner`."""

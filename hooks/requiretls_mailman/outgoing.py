@@ -22,7 +22,6 @@ from mailman.mta import deliver as stock
 from requiretls_mailman.adapter import Adapter, installed
 from requiretls_mailman.errors import NotInstalledError
 from requiretls_mailman.refused import report_refusals
-from requiretls_mailman.replacing import replace_everywhere
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.errors import EngineStopped, InvalidMailAddress
 from requiretls_plugin.header_field import TLS_REQUIRED, strip_fields
@@ -126,8 +125,7 @@ class EngineConnection(connection.Connection):
 
 def send_through_engine() -> None:
     """Let Mailman's delivery agents connect to the engine."""
-    if base.Connection is not EngineConnection:
-        replace_everywhere(connection.Connection, "Connection", EngineConnection)
+    base.Connection = EngineConnection
 
 
 def deliver(mlist: Any, msg: Any, msgdata: Any) -> None:

@@ -8,7 +8,7 @@ from mailman.interfaces.plugin import IPlugin
 from zope.interface import implementer
 
 from requiretls_mailman.adapter import Adapter, load_settings
-from requiretls_mailman.digests import add_to_digest_with_tag
+from requiretls_mailman.digests import keep_tags_in_digests
 from requiretls_mailman.known_mailman import check_mailman
 from requiretls_mailman.moderation import inherit_from_held_messages, return_headers_only
 from requiretls_mailman.outgoing import send_through_engine
@@ -43,6 +43,6 @@ class RequireTLSPlugin:
 
     def post_hook(self) -> None:
         """Wrap the rest. From here on runners start and mail leaves."""
-        add_to_digest_with_tag()
+        keep_tags_in_digests()
         self.adapter = self._prepared
         log.info("REQUIRETLS is on")

@@ -64,7 +64,7 @@ class Relay(server.Relay):  # type: ignore[misc] # Salmon has no types
             return None
         by_path = self.lmtp and str(self.hostname).startswith("/")
         return NamedHop(
-            UNIXSocket(self.hostname) if by_path else ServerAddress.parse(str(self.hostname), self.port),
+            UNIXSocket(self.hostname) if by_path else _server(str(self.hostname), self.port),
             wrapping=Wrapping.IMPLICIT if self.ssl else Wrapping.STARTTLS,
             protocol=Protocol.LMTP if self.lmtp else Protocol.SMTP,
             login=Login(self.username, self.password) if self.username and self.password else None,
@@ -124,3 +124,7 @@ class Relay(server.Relay):  # type: ignore[misc] # Salmon has no types
 
     def __repr__(self) -> str:
         return f"<Relay to ({self.hostname or 'MX'}:{self.port})>"
+
+
+def _server(host: str, port: int) -> ServerAddress:
+    return ServerAddress(ServerAddress.parse(host).host, port)

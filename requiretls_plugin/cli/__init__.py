@@ -9,7 +9,10 @@ import click
 from requiretls_plugin import __version__
 from requiretls_plugin.cli.audit import audit_command
 from requiretls_plugin.cli.check import check
+from requiretls_plugin.cli.doctor import doctor
 from requiretls_plugin.cli.exit_code import ExitCode
+from requiretls_plugin.cli.explain import explain_address
+from requiretls_plugin.cli.plugins import plugins
 from requiretls_plugin.cli.policies import policies
 from requiretls_plugin.cli.send import send
 from requiretls_plugin.errors import PluginError, SettingsError
@@ -24,7 +27,10 @@ def requiretls() -> None:
 requiretls.add_command(send)
 requiretls.add_command(check)
 requiretls.add_command(audit_command)
+requiretls.add_command(explain_address)
+requiretls.add_command(doctor)
 requiretls.add_command(policies)
+requiretls.add_command(plugins)
 
 
 def main(arguments: list[str] | None = None) -> None:

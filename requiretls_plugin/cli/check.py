@@ -45,7 +45,7 @@ def check(domains: tuple[str, ...], config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([readiness_as_json(readiness) for readiness in found])
     else:
-        Console().print(_table(found))
+        Console(markup=False).print(_table(found))
     return _exit_code(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.settings import Settings
+from requiretls_plugin.settings import MetricsSettings, Settings
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ def run_engine(config: Path | None, work: Callable[[Engine], Awaitable[T]]) -> T
         async with Engine(settings) as engine:
             return await work(engine)
 
-    settings = Settings.load(config)
+    # The port for metrics is the mail server's.
+    settings = Settings.load(config).model_copy(update={"metrics": MetricsSettings()})
     return asyncio.run(run())
 
 

@@ -67,7 +67,7 @@ def send(
             }
         )
     else:
-        Console().print(_table(outcomes))
+        Console(markup=False).print(_table(outcomes))
     return _exit_code(outcomes)
 
 

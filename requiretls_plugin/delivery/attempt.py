@@ -14,7 +14,7 @@ from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome
 from requiretls_plugin.delivery.pool import Place, Pool
 from requiretls_plugin.delivery.server_reply import ServerReply
 from requiretls_plugin.delivery.session import Handover, Session, SessionRules
-from requiretls_plugin.delivery.verdict import CombinedVerdict, combined
+from requiretls_plugin.delivery.verdict import CombinedVerdict, combined, deferral
 from requiretls_plugin.level import Level
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.demand import Rules, demand_for
@@ -41,6 +41,8 @@ _STS_MAY_BE_STALE = frozenset(
         Reason.CERTIFICATE_NOT_TRUSTED,
     }
 )
+
+_ORDER = random.SystemRandom()
 
 Observer = Callable[[Attempt], Awaitable[None]]
 
@@ -165,7 +167,7 @@ class Delivery:
         refusal = handover.refusal or _hung_up(session)
         if recipient in handover.doubtful:
             # The message may have arrived; offering it to another host now could double it.
-            reply = replies.CONNECTION_LOST
+            reply = deferral(refusal, replies.CONNECTION_LOST)
             return self._outcome(session, recipient, Disposition.DEFERRED, reply, refusal.reason)
         if answer is None:
             self._refusals.append(refusal)
@@ -202,9 +204,7 @@ class Delivery:
             dsn_offered=session.proof.extensions.dsn,
         )
 
-    async def _passed_over(
-        self, host: str, refusal: Refusal, *, demanded: str, seconds: float = 0.0
-    ) -> None:
+    async def _passed_over(self, host: str, refusal: Refusal, *, demanded: str, seconds: float = 0.0) -> None:
         self._refusals.append(replace(refusal, host=host))
         await self._rules.attempted(
             Attempt(
@@ -272,7 +272,7 @@ def hosts_to_try(evidence: Evidence) -> list[HostEvidence]:
     One that DNS knows no address of is passed over without a word.
     """
     hosts = [host for host in evidence.hosts if not isinstance(host.lookup, HostUnknown)]
-    return sorted(hosts, key=lambda host: (host.preference, random.random())) if len(hosts) > 1 else hosts
+    return sorted(hosts, key=lambda host: (host.preference, _ORDER.random())) if len(hosts) > 1 else hosts
 
 
 def _settled(recipient: Recipient, verdict: CombinedVerdict) -> Outcome:

@@ -76,11 +76,11 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
         reply = leading.reply if leading.reply and leading.reply.permanent else TAKES_NO_MAIL
         return _verdict(Disposition.FAILED, reply, leading, refusals)
     if requirement is not Requirement.REQUIRED or level is not Level.ENFORCE:
-        reply = _deferral(leading, replies.TLS_POLICY_NOT_MET)
+        reply = deferral(leading, replies.TLS_POLICY_NOT_MET)
         return _verdict(Disposition.DEFERRED, reply, leading, refusals)
     if not proved:
         leading = _leading([refusal for refusal in refusals if refusal.sureness is Sureness.NOT_JUDGED])
-        return _verdict(Disposition.DEFERRED, _deferral(leading, replies.TLS_NOT_JUDGED), leading, refusals)
+        return _verdict(Disposition.DEFERRED, deferral(leading, replies.TLS_NOT_JUDGED), leading, refusals)
     if kinds == {Reason.REQUIRETLS_NOT_OFFERED}:
         return _verdict(Disposition.FAILED, replies.REQUIRETLS_NOT_SUPPORTED, leading, refusals)
     return _verdict(Disposition.FAILED, replies.TLS_REQUIREMENT_NOT_MET, leading, refusals)
@@ -100,7 +100,8 @@ def _leading(refusals: Sequence[Refusal]) -> Refusal:
     )
 
 
-def _deferral(refusal: Refusal, otherwise: Reply) -> Reply:
+def deferral(refusal: Refusal, otherwise: Reply) -> Reply:
+    """Return the reply to defer with because of *refusal*, *otherwise* where its reason has none."""
     if refusal.reply is not None and not refusal.reply.permanent and refusal.reason is Reason.REJECTED:
         return refusal.reply
     if refusal.reason is Reason.REJECTED:

@@ -114,8 +114,13 @@ def shown(text: str) -> str:
 
 def remark(text: str) -> str:
     """Return *text*, which ends a line, as printable characters, and not too many of them."""
-    printable = "".join(each if each.isprintable() and each != "\\" else _escaped(each) for each in text)
-    return printable if len(printable) <= _MAX_TEXT else f"{printable[:_MAX_TEXT]}…"
+    safe = printable(text)
+    return safe if len(safe) <= _MAX_TEXT else f"{safe[:_MAX_TEXT]}…"
+
+
+def printable(text: str) -> str:
+    """Return *text* with what is no printable character written as `\\x0a`; so is the backslash."""
+    return "".join(each if each.isprintable() and each != "\\" else _escaped(each) for each in text)
 
 
 def _escaped(character: str) -> str:

@@ -165,7 +165,7 @@ def test_attack_a_servers_reply_cannot_start_a_line() -> None:
     ],
 )
 def test_an_attempt_tells_whether_its_level_was_missed_or_not_judged(reason: Reason, tls: str) -> None:
-    """`!` for a host that failed, `?` for one that could not be asked, neither where only the keyword lacks."""
+    """`!` for a host that failed, `?` for one that could not be asked, neither if only the keyword lacks."""
     hop = DomainHop(DomainName("r.test"))
     attempt = Attempt(hop, "mx.r.test", None, "dane", refusal=reason, message=_message(Requirement.REQUIRED))
     match = ATTEMPT.fullmatch(attempt_line(attempt))

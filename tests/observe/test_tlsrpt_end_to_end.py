@@ -54,10 +54,8 @@ def test_the_domain_gets_a_report_of_what_happened_in_spite_of_its_own_broken_tl
 
     assert {outcome.disposition for outcome in good + bad} == {Disposition.DELIVERED}
     assert reporter.invalid() == []
-    reports = dict(
-        (mail["TLS-Report-Domain"], (mail, report))
-        for mail, report in (_report_in(each.content) for each in mailbox.messages)
-    )
+    found = [_report_in(each.content) for each in mailbox.messages]
+    reports = {mail["TLS-Report-Domain"]: (mail, report) for mail, report in found}
     mail, report = reports["testing-name.test"]
     assert mail["TLS-Required"] == "No"
     [entry] = report["policies"]

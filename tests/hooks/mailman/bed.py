@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     import requiretls_mailman.runners as runners
     from requiretls_mailman.adapter import Adapter
 
+from requiretls_aiosmtpd import quiet_aiosmtpd
 from requiretls_plugin.settings import Settings
 from tests.hooks.salmon.apps import free_port
 from tests.lab.laboratory import Laboratory
@@ -109,8 +110,9 @@ class Bed:
 
     @contextmanager
     def lmtp(self, *, tls: bool = True) -> Iterator[smtplib.SMTP]:
-        """Run the LMTP runner's server and yield a client that said LHLO, inside TLS unless told otherwise."""
+        """Run the LMTP server and yield a client that said LHLO, inside TLS unless told otherwise."""
         runner = runners.LMTPRunner("lmtp")
+        quiet_aiosmtpd()
         self.adapter.engine.start()
         runner.lmtp.start()
         try:
@@ -141,6 +143,8 @@ class Bed:
             recipients = [to] if isinstance(to, str) else list(to)
             refused = client.sendmail(sender, recipients, text, options)
             assert refused == {}
+            for _ in recipients[1:]:  # smtplib forgets that LMTP answers for each recipient
+                assert client.getreply()[0] == 250
 
     def run(self, *names: str) -> None:
         """Run the runners *names*, or all of them until nothing is left to do."""
@@ -199,4 +203,14 @@ configuration: {settings_file}
     return Bed(lab, settings_file)
 
 
-__all__ = ["LIST", "POST", "POSTER", "Bed", "DeliveryMode", "Message", "config", "start_mailman", "transaction"]
+__all__ = [
+    "LIST",
+    "POST",
+    "POSTER",
+    "Bed",
+    "DeliveryMode",
+    "Message",
+    "config",
+    "start_mailman",
+    "transaction",
+]

@@ -1,0 +1,390 @@
+"""One message, one next hop: whom it reaches when servers take some and refuse others, break, or fill up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+
+from requiretls_plugin.delivery.outcome import Disposition, Outcome
+from requiretls_plugin.engine import Engine
+from requiretls_plugin.requirement import Requirement
+from tests.delivery.delivering import Watching, deliver, delivered_by, in_words, message, plugins
+from tests.lab.domains import Domain, MailHost
+from tests.lab.laboratory import Laboratory
+from tests.lab.smtp_script import EXTENSIONS, Act, Answer, Script
+
+REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
+
+FIRST, SECOND = "mx1.two-hosts.test", "mx2.two-hosts.test"
+TO = tuple(f"{name}@two-hosts.test" for name in ("a", "b", "c"))
+
+ONE_BY_ONE = tuple(extension for extension in EXTENSIONS if extension != "PIPELINING")
+
+
+def script(lab: Laboratory, host: str = FIRST, **replies: Answer | Sequence[Answer]) -> None:
+    """Let *host* answer as given; `in_tls` and the like are not needed here."""
+    lab.destination(host).script = Script(
+        replies={step.replace("_", "-"): say for step, say in replies.items()}
+    )
+
+
+def shown(outcomes: Sequence[Outcome]) -> list[str]:
+    return [f"{outcome.disposition.value} {outcome.reply.code} {outcome.host}" for outcome in outcomes]
+
+
+def accepted_by(lab: Laboratory, host: str) -> list[list[str]]:
+    return [[to.address for to in accepted.recipients] for accepted in lab.destination(host).messages]
+
+
+@pytest.mark.requirement("3461-5.2.1-1")
+def test_each_recipient_has_an_outcome_of_its_own(lab: Laboratory) -> None:
+    """Taken, refused for good, and put off to the next host, which takes it."""
+    script(lab, RCPT=["250 ok", "550 5.1.1 unknown", "450 4.2.1 later"])
+
+    outcomes = deliver(lab.settings(), message(), *TO)
+
+    assert shown(outcomes) == [f"delivered 250 {FIRST}", f"failed 550 {FIRST}", f"delivered 250 {SECOND}"]
+    assert accepted_by(lab, FIRST) == [["a@two-hosts.test"]]
+    assert accepted_by(lab, SECOND) == [["c@two-hosts.test"]]
+    assert outcomes[1].from_server
+    assert outcomes[1].server_text == "550 5.1.1 unknown"
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param({"greeting": "421 4.3.2 later"}, id="greeting 421"),
+        pytest.param({"greeting": "554 5.3.2 no mail here"}, id="greeting 554"),
+        pytest.param({"EHLO": "421 4.3.2 later"}, id="EHLO 421"),
+        pytest.param({"EHLO in TLS": "450 4.3.2 later"}, id="EHLO 450"),
+        pytest.param({"MAIL": "450 4.3.2 later"}, id="MAIL 450"),
+        pytest.param({"MAIL": "421 4.3.2 later"}, id="MAIL 421"),
+        pytest.param({"RCPT": "450 4.2.1 later"}, id="RCPT 450"),
+        pytest.param({"RCPT": "452 4.5.3 no room"}, id="RCPT 452 for all"),
+        pytest.param({"DATA": "451 4.3.2 later"}, id="DATA 451"),
+        pytest.param({"DATA": "421 4.3.2 later"}, id="DATA 421"),
+        pytest.param({"end-of-data": "451 4.3.2 later"}, id="content 451"),
+        pytest.param({"end-of-data": "421 4.3.2 later"}, id="content 421"),
+        pytest.param({"greeting": Act.CLOSE}, id="closed at once"),
+        pytest.param({"EHLO in TLS": Act.RESET}, id="reset after the handshake"),
+        pytest.param({"MAIL": Act.RESET}, id="reset at MAIL"),
+        pytest.param({"DATA": Act.RESET}, id="reset at DATA"),
+    ],
+)
+@pytest.mark.requirement("5321-4.5.4.1-1", "8461-5.1-1")
+def test_whatever_may_be_better_elsewhere_is_tried_at_the_next_host(
+    lab: Laboratory, replies: dict[str, Answer]
+) -> None:
+    """All three recipients, once."""
+    lab.destination(FIRST).script = Script(replies=replies)
+
+    outcomes = deliver(lab.settings(), message(REQUIRED), *TO)
+
+    assert shown(outcomes) == [f"delivered 250 {SECOND}"] * 3
+    assert accepted_by(lab, FIRST) == []
+    assert accepted_by(lab, SECOND) == [list(TO)]
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        pytest.param({"MAIL": "550 5.7.1 no"}, 550, id="MAIL"),
+        pytest.param({"MAIL": "530 5.7.0 Must issue STARTTLS first"}, 530, id="MAIL wants TLS"),
+        pytest.param({"RCPT": "550 5.1.1 no"}, 550, id="RCPT"),
+        pytest.param({"DATA": "554 5.7.1 no"}, 554, id="DATA"),
+        pytest.param({"end-of-data": "552 5.3.4 no"}, 552, id="content"),
+    ],
+)
+@pytest.mark.requirement("8689-4.2.2-3")
+def test_a_refusal_for_good_is_final(lab: Laboratory, replies: dict[str, Answer], code: int) -> None:
+    """The next host is not asked, and the server's own words are passed on."""
+    lab.destination(FIRST).script = Script(replies=replies)
+
+    [outcome] = deliver(lab.settings(), message(), TO[0])
+
+    assert shown([outcome]) == [f"failed {code} {FIRST}"]
+    assert outcome.from_server
+    assert lab.destination(SECOND).connections == []
+
+
+@pytest.mark.parametrize("act", [Act.CLOSE, Act.RESET, Act.SILENCE])
+@pytest.mark.parametrize("step", ["content", "end-of-data"])
+def test_after_the_content_a_lost_connection_defers(lab: Laboratory, step: str, act: Act) -> None:
+    """The first host may have the message, so the second is not given it now."""
+    lab.destination(FIRST).script = Script(replies={step: act})
+    settings = lab.settings(delivery={"data_timeout": 0.2})
+
+    outcomes = deliver(settings, message(REQUIRED), *TO[:2])
+
+    assert shown(outcomes) == [f"deferred 451 {FIRST}"] * 2
+    assert lab.destination(SECOND).connections == []
+
+
+def test_recipients_that_one_transaction_has_no_room_for_go_in_the_next(lab: Laboratory) -> None:
+    """In the same session, and each of them once."""
+    script(lab, RCPT=["250 ok", "452 4.5.3 too many", "452 4.5.3 too many", "250 ok", "452 4.5.3 too many"])
+
+    outcomes = deliver(lab.settings(), message(), *TO)
+
+    assert shown(outcomes) == [f"delivered 250 {FIRST}"] * 3
+    assert accepted_by(lab, FIRST) == [[to] for to in TO]
+    assert len(lab.destination(FIRST).connections) == 1
+
+
+def test_many_recipients_go_a_hundred_at_a_time(lab: Laboratory) -> None:
+    """RFC 5321 section 4.5.3.1.8 promises no more."""
+    to = [f"r{number}@dane-ee.test" for number in range(250)]
+
+    outcomes = deliver(lab.settings(), message(REQUIRED), *to)
+
+    assert {in_words(outcome) for outcome in outcomes} == {"delivered dane requiretls"}
+    host = lab.destination("mx.dane-ee.test")
+    assert [len(accepted.recipients) for accepted in host.messages] == [100, 100, 50]
+    assert [address for part in accepted_by(lab, host.name) for address in part] == to
+    assert len(host.connections) == 1
+
+
+def test_a_connection_lost_between_two_transactions_costs_only_the_second(lab: Laboratory) -> None:
+    """What the first host took it has; the rest is tried at the second."""
+    to = [f"r{number}@two-hosts.test" for number in range(150)]
+    script(lab, MAIL=["250 ok", Act.RESET])
+
+    outcomes = deliver(lab.settings(), message(), *to)
+
+    assert shown(outcomes) == [f"delivered 250 {FIRST}"] * 100 + [f"delivered 250 {SECOND}"] * 50
+    assert [len(accepted.recipients) for accepted in lab.destination(FIRST).messages] == [100]
+    assert [len(accepted.recipients) for accepted in lab.destination(SECOND).messages] == [50]
+
+
+@pytest.mark.parametrize("extensions", [EXTENSIONS, ONE_BY_ONE], ids=["pipelining", "no pipelining"])
+def test_a_session_whose_transaction_came_to_nothing_takes_the_next_message(
+    lab: Laboratory, extensions: tuple[str, ...]
+) -> None:
+    """After RSET; a handshake is worth more."""
+    host = lab.destination("mx.dane-ee.test")
+    host.script = Script(extensions=extensions, replies={"RCPT": ["550 5.1.1 unknown"]})
+
+    async def run() -> list[Outcome]:
+        async with Engine(lab.settings(), plugins()) as engine:
+            return [
+                outcome
+                for _ in range(2)
+                for outcome in await delivered_by(engine, message(REQUIRED), "a@dane-ee.test")
+            ]
+
+    assert shown(asyncio.run(run())) == [f"failed 550 {host.name}", f"delivered 250 {host.name}"]
+    [connection] = host.connections
+    assert connection.verbs[connection.verbs.index("RSET") :] == ["RSET", "MAIL", "RCPT", "DATA", "QUIT"]
+
+
+async def two_messages(lab: Laboratory, between: object = None) -> tuple[list[Outcome], Watching]:
+    """Deliver two messages one after the other, calling *between* in between."""
+    watching = Watching()
+    async with Engine(lab.settings(), plugins(watching)) as engine:
+        outcomes = [*await delivered_by(engine, message(REQUIRED), "a@dane-ee.test")]
+        if callable(between):
+            between()
+        # The farewell of a server has to arrive before it can be seen.
+        await asyncio.sleep(0.02)
+        outcomes += await delivered_by(engine, message(REQUIRED), "a@dane-ee.test")
+    return outcomes, watching
+
+
+def test_a_session_is_used_again(lab: Laboratory) -> None:
+    """One handshake for two messages."""
+    outcomes, _ = asyncio.run(two_messages(lab))
+
+    assert [in_words(outcome) for outcome in outcomes] == ["delivered dane requiretls"] * 2
+    [connection] = lab.destination("mx.dane-ee.test").connections
+    assert connection.verbs.count("MAIL") == 2
+
+
+@pytest.mark.requirement("8689-4.2.1-21", "8689-4.2.1-12")
+def test_a_required_message_never_goes_over_a_laxer_session(lab: Laboratory) -> None:
+    """An ordinary message opened one that verified nothing; the next message opens its own."""
+
+    async def run() -> None:
+        async with Engine(lab.settings(), plugins()) as engine:
+            for requirement in (UNSTATED, REQUIRED, Requirement.OPTIONAL):
+                await delivered_by(engine, message(requirement), "a@dnssec-pkix.test")
+
+    asyncio.run(run())
+
+    by_session = [connection.messages for connection in lab.destination("mx.dnssec-pkix.test").connections]
+    assert [len(messages) for messages in by_session] == [1, 1, 1]
+    assert [messages[0].requiretls for messages in by_session] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "second_mail",
+    [
+        pytest.param("421 4.7.0 too many messages on this connection", id="421 to MAIL"),
+        pytest.param(Act.RESET, id="reset"),
+        pytest.param(Act.CLOSE, id="closed"),
+        pytest.param(b"nonsense\r\n", id="nonsense"),
+    ],
+)
+def test_a_kept_session_that_is_dead_is_replaced_without_a_word(lab: Laboratory, second_mail: Answer) -> None:
+    """The message goes over a new one, at the same host, and nobody is told of a failure."""
+    lab.destination("mx.dane-ee.test").script = Script(replies={"MAIL": ["250 ok", second_mail]})
+
+    outcomes, watching = asyncio.run(two_messages(lab))
+
+    assert [in_words(outcome) for outcome in outcomes] == ["delivered dane requiretls"] * 2
+    assert [attempt.refusal for attempt in watching.attempts] == [None, None]
+    assert [len(connection.messages) for connection in lab.destination("mx.dane-ee.test").connections] == [
+        1,
+        1,
+    ]
+
+
+def test_a_kept_session_that_said_goodbye_is_not_used(lab: Laboratory) -> None:
+    """A farewell that nobody asked for is understood."""
+    host = lab.destination("mx.dane-ee.test")
+    farewell = b"250 2.0.0 queued\r\n421 4.4.2 idle, closing\r\n"
+    host.script = Script(replies={"end-of-data": [farewell]})
+
+    outcomes, _ = asyncio.run(two_messages(lab))
+
+    assert [in_words(outcome) for outcome in outcomes] == ["delivered dane requiretls"] * 2
+    assert [connection.verbs.count("MAIL") for connection in host.connections] == [1, 1]
+
+
+def test_a_kept_session_lost_after_the_content_is_not_replaced(lab: Laboratory) -> None:
+    """The server may have the second message already."""
+    host = lab.destination("mx.dane-ee.test")
+    host.script = Script(replies={"end-of-data": ["250 2.0.0 queued", Act.RESET]})
+
+    outcomes, _ = asyncio.run(two_messages(lab))
+
+    assert shown(outcomes) == [f"delivered 250 {host.name}", f"deferred 451 {host.name}"]
+    assert len(host.connections) == 1
+
+
+def test_a_kept_session_whose_server_restarted_is_replaced(lab: Laboratory) -> None:
+    """The host is reachable; only the connection is gone."""
+    host = lab.destination("mx.dane-ee.test")
+
+    def restart() -> None:
+        lab.stop(host)
+        lab.start(host)
+
+    outcomes, _ = asyncio.run(two_messages(lab, restart))
+
+    assert [in_words(outcome) for outcome in outcomes] == ["delivered dane requiretls"] * 2
+
+
+@pytest.mark.requirement("5321-5.1-9", "5321-5.1-10")
+def test_the_next_address_of_a_host_is_tried(lab: Laboratory) -> None:
+    """The first address refuses connections; nobody has to wait for the next run."""
+    live = lab.destination("mx.dane-ee.test").address
+    dead = lab.destination("mx2.down.test").address
+    domain = Domain("two-addresses.test", records=("@ MX 10 mx", f"mx A {dead}", f"mx A {live}"))
+    lab.publish(domain)
+
+    outcomes = [deliver(lab.settings(), message(), "a@two-addresses.test") for _ in range(3)]
+
+    assert [in_words(outcome) for [outcome] in outcomes] == ["delivered encrypted"] * 3
+
+
+def test_a_host_without_an_address_is_passed_over(lab: Laboratory) -> None:
+    """It does not exist, so it proves nothing and delays nothing."""
+    domain = Domain("gone.test", (MailHost("mx2", 20, ("3 1 1",)),), records=("@ MX 10 mx1",))
+    lab.publish(domain)
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@gone.test")
+
+    assert in_words(outcome) == "delivered dane requiretls"
+
+
+@pytest.mark.requirement("5321-4.5.4-1")
+@pytest.mark.parametrize(
+    ("step", "limit"),
+    [
+        ("greeting", "command_timeout"),
+        ("EHLO", "command_timeout"),
+        ("STARTTLS", "command_timeout"),
+        ("handshake", "command_timeout"),
+        ("EHLO in TLS", "command_timeout"),
+        ("MAIL", "command_timeout"),
+        ("DATA", "command_timeout"),
+        ("end-of-data", "data_timeout"),
+    ],
+)
+def test_every_step_has_its_limit(lab: Laboratory, step: str, limit: str) -> None:
+    """A silent server costs no more than the settings say, and the message is deferred."""
+    lab.destination("mx.dane-ee.test").script = Script(replies={step: Act.SILENCE})
+
+    [outcome] = deliver(lab.settings(delivery={limit: 0.2}), message(REQUIRED), "a@dane-ee.test")
+
+    assert in_words(outcome) == "deferred 451 4.4.2 connection-lost"
+
+
+@pytest.mark.parametrize("step", ["greeting", "handshake", "MAIL", "end-of-data"])
+def test_a_delivery_has_its_limit(lab: Laboratory, step: str) -> None:
+    """Whatever the others are."""
+    lab.destination("mx.dane-ee.test").script = Script(replies={step: Act.SILENCE})
+
+    [outcome] = deliver(lab.settings(delivery={"total_timeout": 0.3}), message(REQUIRED), "a@dane-ee.test")
+
+    assert outcome.disposition is Disposition.DEFERRED
+
+
+def test_a_server_that_does_not_answer_quit_delays_nobody(lab: Laboratory) -> None:
+    """The next host is asked at once."""
+    lab.destination(FIRST).script = dataclasses.replace(
+        lab.destination(FIRST).script, replies={"QUIT": Act.SILENCE}
+    )
+
+    async def run() -> None:
+        async with Engine(lab.settings(), plugins()) as engine, asyncio.timeout(2):
+            [outcome] = await delivered_by(engine, message(REQUIRED), TO[0])
+            assert in_words(outcome) == "delivered dane requiretls"
+            lab.stop(lab.destination(FIRST))
+
+    asyncio.run(run())
+
+
+def test_a_message_too_big_for_the_server_is_not_offered(lab: Laboratory) -> None:
+    """SIZE says so before a byte is sent (RFC 1870)."""
+    host = lab.destination("mx.dane-ee.test")
+    host.script = Script(extensions=("PIPELINING", "SIZE 100"))
+
+    [outcome] = deliver(lab.settings(), message(content=b"x: y\r\n\r\n" + b"x" * 100), "a@dane-ee.test")
+
+    assert in_words(outcome) == "failed 552 5.3.4 rejected"
+    assert "MAIL" not in host.connections[0].verbs
+
+
+def test_a_big_message_arrives_whole(lab: Laboratory) -> None:
+    """Written piece by piece, read slowly."""
+    host = lab.destination("mx.dane-ee.test")
+    content = b"x: y\r\n\r\n" + b"".join(b".%078d\r\n" % number for number in range(60_000))
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED, content=content), "a@dane-ee.test")
+
+    assert in_words(outcome) == "delivered dane requiretls"
+    assert host.messages[0].content == content
+
+
+def test_cancelling_a_delivery_leaves_the_engine_whole(lab: Laboratory) -> None:
+    """Its place in the pool is free again and its session is not used by anybody."""
+    host = lab.destination("mx.dane-ee.test")
+    settings = lab.settings(delivery={"max_connections": 1, "max_connections_per_host": 1})
+
+    async def run() -> Outcome:
+        async with Engine(settings, plugins()) as engine:
+            for step in ("greeting", "handshake", "EHLO in TLS", "MAIL", "end-of-data"):
+                host.script = Script(replies={step: Act.SILENCE})
+                task = asyncio.ensure_future(delivered_by(engine, message(REQUIRED), "a@dane-ee.test"))
+                await asyncio.sleep(0.1)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            host.script = Script()
+            [outcome] = await delivered_by(engine, message(REQUIRED), "a@dane-ee.test")
+            return outcome
+
+    assert in_words(asyncio.run(run())) == "delivered dane requiretls"

@@ -1,0 +1,100 @@
+"""What is shipped is what is there."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import os
+import tomllib
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import requiretls_plugin
+
+PROJECT = Path(__file__).parents[1]
+CORE = Path(requiretls_plugin.__file__).parent
+
+SETUP = configparser.ConfigParser()
+SETUP.read(PROJECT / "setup.cfg", encoding="utf-8")
+
+
+def lines(section: str, option: str) -> list[str]:
+    return SETUP.get(section, option).split("\n")[1:]
+
+
+def package_folders(root: Path, prefix: str) -> list[str]:
+    """Return the dotted names of all packages below *root* whose name begins with *prefix*."""
+    found = [path.parent.relative_to(root).parts for path in root.glob(f"{prefix}*/**/__init__.py")]
+    return [".".join(parts) for parts in found]
+
+
+def sources() -> tuple[Path, Path]:
+    """Return where core and adapters are: in the checkout, or installed where that is what is tested."""
+    if os.environ.get("REQUIRETLS_TESTS_WITHOUT_SOURCES"):
+        return CORE.parent, CORE.parent
+    return PROJECT, PROJECT / "hooks"
+
+
+def test_the_list_of_packages_is_that_of_the_folders() -> None:
+    """It is kept by hand; a forgotten folder would be missing from the wheel."""
+    core, adapters = sources()
+    folders = package_folders(core, "requiretls_plugin") + [
+        name for name in package_folders(adapters, "requiretls_") if not name.startswith("requiretls_plugin")
+    ]
+    assert sorted(lines("options", "packages")) == sorted(folders)
+
+
+def test_adapters_are_found_in_their_source_root() -> None:
+    """`package_dir` names each of them."""
+    adapters = [name for name in lines("options", "packages") if "." not in name and name != CORE.name]
+    assert sorted(lines("options", "package_dir")) == sorted(f"{name} = hooks/{name}" for name in adapters)
+
+
+def test_every_python_file_is_in_a_package() -> None:
+    """A folder without __init__.py is not shipped."""
+    for root in (CORE, *(path for path in sources()[1].glob("requiretls_*") if path.name.isidentifier())):
+        without = {path.parent for path in root.rglob("*.py") if not (path.parent / "__init__.py").exists()}
+        assert without == set()
+
+
+def test_type_checkers_find_our_hints() -> None:
+    """PEP 561: a marker in every top-level package, and the marker is shipped."""
+    core, adapters = sources()
+    for name in lines("options", "packages"):
+        if "." not in name:
+            root = core if name == CORE.name else adapters
+            assert (root / name / "py.typed").exists(), name
+    assert "py.typed" in SETUP.get("options.package_data", "*")
+
+
+def test_the_version_has_one_source() -> None:
+    """The package says it; packaging, installation and changelog repeat it."""
+    assert SETUP.get("metadata", "version") == "attr: requiretls_plugin.__version__"
+    assert version("requiretls-plugin") == requiretls_plugin.__version__
+
+
+def test_pyproject_holds_only_the_build_backend_and_ruff() -> None:
+    """Everything else about the project is in setup.cfg."""
+    table = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(table) == {"build-system", "tool"}
+    assert set(table["tool"]) == {"ruff"}
+
+
+def test_commands_lead_somewhere() -> None:
+    """Every console script can be loaded and called."""
+    for line in lines("options.entry_points", "console_scripts"):
+        _, _, place = line.partition(" = ")
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+    [script] = entry_points(group="console_scripts", name="requiretls")
+    assert callable(script.load())
+
+
+def test_what_is_no_code_is_in_the_source_distribution() -> None:
+    """Documentation, examples and tests go along, and what the metadata reads."""
+    manifest = (PROJECT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    for folder in ("docs", "examples", "tests"):
+        assert f"graft {folder}" in manifest
+    included = next(line for line in manifest if line.startswith("include ")).split()
+    for name in ("CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml"):
+        assert name in included
