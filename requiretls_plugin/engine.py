@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pluggy
 
-from requiretls_plugin import reply as replies
 from requiretls_plugin.bounce import send_notice
 from requiretls_plugin.certificate.tls_context import TLSContexts
-from requiretls_plugin.containment import Contained
-from requiretls_plugin.delivery.attempt import Delivery, DeliveryRules, Job
+from requiretls_plugin.delivery.attempt import Job
+from requiretls_plugin.delivery.destination import deferred_by_mistake, deliver_to
 from requiretls_plugin.delivery.observation import observation_of
 from requiretls_plugin.delivery.outcome import Attempt, Disposition, Notice, Outcome
-from requiretls_plugin.delivery.pool import Pool
-from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine_loop import EngineLoop
 from requiretls_plugin.errors import EngineStopped, InvalidDomainName, PluginError
@@ -31,40 +28,17 @@ from requiretls_plugin.observe.watched import Watched
 from requiretls_plugin.plugin import RFC8689, tag_of
 from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
-from requiretls_plugin.policy.cache import open_cache
-from requiretls_plugin.policy.capability import CapabilityMemory
-from requiretls_plugin.policy.demand import Rules
-from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_source import dns_source
-from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.refusal import Refusal
-from requiretls_plugin.policy.resolver import PolicyResolver
-from requiretls_plugin.policy.sts import STSFound, STSResolver
-from requiretls_plugin.policy.sts_cache import PolicyCache
 from requiretls_plugin.preflight import Readiness, preflight, shortcoming
 from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
-from requiretls_plugin.routing import Destination, destinations
+from requiretls_plugin.routing import destinations
 from requiretls_plugin.settings import Settings
 from requiretls_plugin.smarthost import smarthost_hop
+from requiretls_plugin.working_parts import WorkingParts
 
 T = TypeVar("T")
-
-# How often idle sessions and policies that are due are looked at, in seconds.
-HOUSEKEEPING_INTERVAL = 10.0
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What lives on the loop."""
-
-    dns: CachedLookups
-    cache: PolicyCache
-    resolver: PolicyResolver
-    sts: STSResolver
-    rules: DeliveryRules
-    capabilities: CapabilityMemory
 
 
 class Engine:
@@ -91,7 +65,7 @@ class Engine:
         self._contexts = TLSContexts(
             settings.tls.ca_file, settings.tls.minimum_version, settings.mta_sts.ca_file
         )
-        self._parts: _Parts | None = None
+        self._parts: WorkingParts | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._loop = EngineLoop()
 
@@ -137,27 +111,9 @@ class Engine:
         await self._close()
 
     async def _open(self) -> None:
-        settings = self.settings
-        dns = dns_source(settings.dns, settings.tls.ca_file)
-        cache = open_cache(settings.cache.url)
-        sts = STSResolver(dns, cache, settings.mta_sts, self._contexts.policy_host)
-        resolver = PolicyResolver(
-            dns, sts, port=settings.delivery.port, own_names=frozenset({settings.hostname})
-        )
-        session_rules = SessionRules(settings.hostname.text, settings.delivery, self._contexts)
-        pool: Pool[Session] = Pool(
-            total=settings.delivery.max_connections, per_host=settings.delivery.max_connections_per_host
-        )
-        demand_rules = Rules(
-            accept_testing=settings.mta_sts.accept_testing,
-            honor_tls_required_no=settings.tls_required_no.honor,
-            trusted_local_hops=settings.delivery.trusted_local_hops,
-            report_testing=settings.reports.tlsrpt_socket is not None,
-        )
-        rules = DeliveryRules(session_rules, pool, demand_rules, self._attempted)
-        self._parts = _Parts(dns, cache, resolver, sts, rules, CapabilityMemory(cache))
+        self._parts = WorkingParts.open(self.settings, self._contexts, self._attempted)
         await self._observers.open(self.watched)
-        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(self._parts))
+        self._housekeeping = asyncio.get_running_loop().create_task(self._parts.keep_house())
 
     async def _close(self) -> None:
         parts, self._parts = self._parts, None
@@ -166,11 +122,7 @@ class Engine:
             await asyncio.gather(self._housekeeping, return_exceptions=True)
         if parts is not None:
             await self._observers.close()
-            await parts.rules.pool.close()
-            await parts.rules.session.farewells.all_said()
-            await parts.sts.close()
-            await parts.cache.close()
-            parts.dns.close()
+            await parts.close()
 
     async def _attempted(self, attempt: Attempt) -> None:
         """Tell the observers, and remember what the host can do, which decides nothing."""
@@ -180,13 +132,7 @@ class Engine:
             with contextlib.suppress(InvalidDomainName):  # an address or a socket: nothing to remember it by
                 await self._parts.capabilities.remember(DomainName.parse(attempt.host), seen)
 
-    async def _keep_house(self, parts: _Parts) -> None:
-        while True:
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            parts.rules.pool.expire()
-            await parts.sts.refresh_due()
-
-    def _running(self) -> _Parts:
+    def _running(self) -> WorkingParts:
         if self._parts is None:
             raise EngineStopped("the engine is not running: call start()")
         return self._parts
@@ -257,54 +203,21 @@ class Engine:
             if outcomes is None:  # somebody took our own implementation away
                 outcomes = tuple(await self._deliver_by_policy(message, recipients))
         except PluginError as error:
-            return _deferred_by_mistake(recipients, error)
+            return deferred_by_mistake(recipients, error)
         return outcomes
 
     async def _deliver_by_policy(
         self, message: Message, recipients: Sequence[Recipient]
     ) -> Sequence[Outcome]:
         groups = await destinations(message, recipients, self.settings, self._calls)
-        job = Job.of(message)
+        running, job = self._running(), Job.of(message)
         parts = await asyncio.gather(
-            *(self._deliver_alone(destination, job, members) for destination, members in groups.items())
+            *(
+                deliver_to(each.next_hop, job.at(each.level), members, running.resolver, running.rules)
+                for each, members in groups.items()
+            )
         )
         return [outcome for part in parts for outcome in part]
-
-    async def _deliver_alone(
-        self, destination: Destination, job: Job, recipients: list[Recipient]
-    ) -> Sequence[Outcome]:
-        """Deliver to one destination; a mistake in there must not make the others' mail go twice."""
-        try:
-            with Contained(f"delivery to {destination.next_hop}"):
-                return await self._deliver_to(destination, job.at(destination.level), recipients)
-        except PluginError as error:
-            return _deferred_by_mistake(recipients, error)
-
-    async def _deliver_to(
-        self, destination: Destination, job: Job, recipients: list[Recipient]
-    ) -> list[Outcome]:
-        """Deliver to one destination within `delivery.total_timeout`."""
-        running = self._running()
-        delivery: Delivery | None = None
-        settled: dict[Recipient, Outcome] = {}
-        try:
-            async with asyncio.timeout(self.settings.delivery.total_timeout):
-                evidence = await running.resolver.evidence(destination.next_hop)
-                delivery = Delivery(job, evidence, running.rules)
-                await delivery.run(recipients)
-                if delivery.blames_sts:
-                    fresh = await running.resolver.evidence(destination.next_hop, recheck_sts=True)
-                    if _policy_changed(evidence, fresh):
-                        unsettled = delivery.unsettled(recipients)
-                        settled = {r: o for r, o in delivery.outcomes.items() if r not in unsettled}
-                        delivery = Delivery(job, fresh, running.rules)
-                        await delivery.run(unsettled)
-        except TimeoutError:
-            pass
-        done = settled | (delivery.outcomes if delivery is not None else {})
-        seconds = self.settings.delivery.total_timeout
-        reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
-        return [done.get(r) or _deferred(r, reply, Reason.HOST_UNREACHABLE) for r in recipients]
 
     async def drop_idle_connections(self) -> None:
         """End the sessions that are kept for later messages, as after a change of network."""
@@ -358,22 +271,3 @@ _REQUIRETLS_REASONS = frozenset(Reason) - {
     Reason.NO_SUCH_DOMAIN,
     Reason.CONFIGURATION,
 }
-
-
-def _deferred_by_mistake(recipients: Sequence[Recipient], error: PluginError) -> tuple[Outcome, ...]:
-    """Return deferrals; the log is told which plugin made what mistake, the sender is not."""
-    logging.getLogger(__name__).error("message deferred: %s", error, exc_info=error)
-    return tuple(
-        _deferred(recipient, replies.INTERNAL_ERROR, Reason.CONFIGURATION) for recipient in recipients
-    )
-
-
-def _deferred(recipient: Recipient, reply: replies.Reply, reason: Reason) -> Outcome:
-    return Outcome(recipient, Disposition.DEFERRED, reply, reason=reason)
-
-
-def _policy_changed(before: Evidence, after: Evidence) -> bool:
-    def identity(evidence: Evidence) -> object:
-        return evidence.sts.record_id if isinstance(evidence.sts, STSFound) else type(evidence.sts)
-
-    return identity(before) != identity(after)

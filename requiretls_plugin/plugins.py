@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import entry_points
@@ -15,12 +17,16 @@ from requiretls_plugin.errors import PluginError
 
 ENTRY_POINT_GROUP = "requiretls"
 
+# Set to 1, it keeps installed plugins out: to find out whether one of them is to blame.
+WITHOUT_INSTALLED = "REQUIRETLS_NO_PLUGINS"
+
 
 def plugin_manager(names: Iterable[str] = (), *, installed: bool = True) -> pluggy.PluginManager:
     """Return a plugin manager with the hooks of this package specified.
 
     *names* are modules to import and register; with *installed*, plugins of
-    the entry point group `requiretls` are loaded too. Raises PluginError if one
+    the entry point group `requiretls` are loaded too, unless the environment
+    has REQUIRETLS_NO_PLUGINS=1, which is logged. Raises PluginError if one
     cannot be loaded, has the name of another, implements a hook that does not
     exist, or none at all: a rule that is silently missing is worse than no start.
     """
@@ -29,7 +35,9 @@ def plugin_manager(names: Iterable[str] = (), *, installed: bool = True) -> plug
     for name in names:
         with Contained(f"plugin {name} cannot be loaded"):
             manager.register(importlib.import_module(name), name)
-    if installed:
+    if installed and os.environ.get(WITHOUT_INSTALLED) == "1":
+        logging.getLogger(__name__).warning("%s=1: installed plugins are left out", WITHOUT_INSTALLED)
+    elif installed:
         _load_installed(manager)
     for name, plugin in manager.list_name_plugin():
         if not manager.get_hookcallers(plugin):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from requiretls_plugin.certificate.dane_match import DANE_TA
 from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.policy.demand import Demand
@@ -27,6 +29,13 @@ class Probes:
 
     async def probe(self, demand: Demand, rules: SessionRules) -> Session | Refusal:
         """Return a session that meets *demand*, ended by now, or why there is none."""
+        # Domains at one host differ in the further names that DANE-TA allows; as a rule the first will do.
+        found = await self._shared(replace(demand, tlsa_names=demand.tlsa_names[:1]), rules)
+        if isinstance(found, Refusal) and any(record.usage == DANE_TA for record in demand.tlsa):
+            found = await self._shared(demand, rules)
+        return found
+
+    async def _shared(self, demand: Demand, rules: SessionRules) -> Session | Refusal:
         if demand not in self._found:
             self._found[demand] = asyncio.get_running_loop().create_task(self._open(demand, rules))
         # Shielded, because others may wait for the same answer.

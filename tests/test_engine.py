@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,9 +14,11 @@ from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import EngineStopped, PluginError
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
+from requiretls_plugin.policy.evidence import Evidence
+from requiretls_plugin.policy.next_hop import NextHop
+from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag
-from requiretls_plugin.routing import Destination
 from tests.lab.laboratory import Laboratory
 from tests.lab.smtp_script import Act, Script
 from tests.plugin_objects import (
@@ -184,13 +185,23 @@ def test_a_delivery_ends_after_its_total_time(lab: Laboratory) -> None:
     assert quick.disposition is Disposition.DELIVERED
 
 
-class Faulty(Engine):
+class FaultyResolver(PolicyResolver):
     """Makes a mistake of its own at one destination."""
 
-    async def _deliver_to(self, destination: Destination, *rest: Any) -> list[Outcome]:
-        if str(destination.next_hop) == "dane-ta.test":
+    async def evidence(self, next_hop: NextHop, *, recheck_sts: bool = False) -> Evidence:
+        if str(next_hop) == "dane-ta.test":
             raise ZeroDivisionError("a mistake")
-        return await super()._deliver_to(destination, *rest)
+        return await super().evidence(next_hop, recheck_sts=recheck_sts)
+
+
+class Faulty(Engine):
+    """Has such a resolver."""
+
+    async def _open(self) -> None:
+        await super()._open()
+        parts = self._running()
+        resolver = FaultyResolver(parts.dns, parts.sts, port=self.settings.delivery.port)
+        self._parts = replace(parts, resolver=resolver)
 
 
 def test_a_mistake_at_one_destination_does_not_send_the_others_mail_twice(

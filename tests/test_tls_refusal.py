@@ -35,7 +35,7 @@ def outcome(disposition: Disposition, status: str, reason: Reason) -> Outcome:
         (outcome(DEFERRED, "4.4.1", Reason.HOST_UNREACHABLE), False, False),
         (outcome(DEFERRED, "4.2.1", Reason.REJECTED), False, False),
     ],
-    ids=lambda value: f"{value.reply.status} {value.reason.value}" if isinstance(value, Outcome) else None,
+    ids=lambda value: f"{value.reply.status} {value.reason}" if isinstance(value, Outcome) else None,
 )
 def test_a_refusal_for_tls_is_told_from_other_failures(found: Outcome, refusal: bool, waits: bool) -> None:
     """By the status code, whoever said it; a deferral by its reason."""

@@ -40,7 +40,9 @@ parallel_option = click.option(
 
 
 @click.command("audit")
-@click.argument("addresses", type=click.File(encoding="utf-8"), metavar="FILE-WITH-ADDRESSES")
+@click.argument(
+    "addresses", type=click.File(encoding="utf-8", errors="replace"), metavar="FILE-WITH-ADDRESSES"
+)
 @html_option
 @parallel_option
 @config_option
@@ -55,7 +57,8 @@ def audit_command(
     unknown; 64 usage; 78 settings.
     """
     subscribers = Subscribers.of(addresses_in(addresses))
-    name = Path(addresses.name).name if addresses.name != "<stdin>" else "Addresses"
+    file = getattr(addresses, "name", "<stdin>")
+    name = "Addresses" if file == "<stdin>" else Path(file).name
     return show_audit(Settings.load(config), subscribers, name, page=page, parallel=parallel, as_json=as_json)
 
 

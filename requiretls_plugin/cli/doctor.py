@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from requiretls_plugin import doctor as examinations
 from requiretls_plugin import doctor_neighbours as neighbours
@@ -22,6 +19,7 @@ from requiretls_plugin.doctor import Diagnosis, Health
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import InvalidDomainName, SettingsError
+from requiretls_plugin.observe.log import printable
 from requiretls_plugin.policy.answers import LookupFailed
 from requiretls_plugin.policy.nameservers import RESOLV_CONF
 from requiretls_plugin.postfix_front import PARAMETERS, parse_postconf
@@ -65,7 +63,7 @@ def doctor(
     if as_json:
         print_json([_as_json(diagnosis) for diagnosis in found])
     else:
-        Console().print(_table(found))
+        _print(found)
     return _exit_code(found)
 
 
@@ -118,15 +116,15 @@ def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-_STYLES = {Health.GOOD: "green", Health.WRONG: "bold red", Health.UNKNOWN: "yellow"}
+_COLOURS = {Health.GOOD: "green", Health.WRONG: "red", Health.UNKNOWN: "yellow"}
 
 
-def _table(found: Sequence[Diagnosis]) -> Table:
-    table = Table("what was examined", "health", "what was found", "what to do")
+def _print(found: Sequence[Diagnosis]) -> None:
     for diagnosis in found:
-        health = Text(diagnosis.health.value, style=_STYLES[diagnosis.health])
-        table.add_row(Text(diagnosis.subject), health, Text(diagnosis.what), Text(diagnosis.remedy))
-    return table
+        health = click.style(f"{diagnosis.health.value:8}", fg=_COLOURS[diagnosis.health])
+        click.echo(f"{health} {printable(diagnosis.subject)}: {printable(diagnosis.what)}")
+        if diagnosis.remedy:
+            click.echo(f"{'':8} -> {printable(diagnosis.remedy)}")
 
 
 def _exit_code(found: Sequence[Diagnosis]) -> ExitCode:

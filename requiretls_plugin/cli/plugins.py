@@ -45,7 +45,8 @@ def _as_json(listing: PluginListing) -> dict[str, Any]:
 
 
 def _table(found: list[PluginListing]) -> Table:
-    table = Table("hook", "order", "plugin", "from")
+    table = Table("hook", "order", "plugin")
+    table.add_column("from", overflow="fold")
     for listing in found:
         order = f"{listing.order}, around the others" if listing.wraps else str(listing.order)
         table.add_row(listing.hook, order, Text(listing.plugin), Text(listing.source))

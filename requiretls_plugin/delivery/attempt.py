@@ -77,14 +77,16 @@ class Job:
 
 
 class Delivery:
-    """Walk the hosts of one next hop with one job until every recipient has an outcome."""
+    """Walk the hosts of one next hop with one job until every recipient has an outcome in *outcomes*."""
 
-    def __init__(self, job: Job, evidence: Evidence, rules: DeliveryRules) -> None:
+    def __init__(
+        self, job: Job, evidence: Evidence, rules: DeliveryRules, outcomes: dict[Recipient, Outcome]
+    ) -> None:
         self._job = job
         self._evidence = evidence
         self._rules = rules
         self._refusals: list[Refusal] = []
-        self.outcomes: dict[Recipient, Outcome] = {}
+        self.outcomes = outcomes
 
     async def run(self, recipients: Sequence[Recipient]) -> None:
         """Fill `outcomes` for *recipients*; nothing is raised for what servers do."""
@@ -107,9 +109,12 @@ class Delivery:
             return False
         return any(refusal.reason in _STS_MAY_BE_STALE for refusal in self._refusals)
 
-    def unsettled(self, recipients: Sequence[Recipient]) -> list[Recipient]:
-        """Return those of *recipients* whom no server gave a last word about."""
-        return [each for each in recipients if self.outcomes[each].receipt is None]
+    def take_back(self) -> list[Recipient]:
+        """Take back the outcomes of recipients whom no server gave a last word about; return these."""
+        unsettled = [each for each, outcome in self.outcomes.items() if outcome.receipt is None]
+        for recipient in unsettled:
+            del self.outcomes[recipient]
+        return unsettled
 
     async def _try_host(self, host: HostEvidence, recipients: list[Recipient]) -> list[Recipient]:
         """Return the recipients that are still to be tried at the next host."""

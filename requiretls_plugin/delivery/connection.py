@@ -32,6 +32,8 @@ class Connection(asyncio.Protocol):
         self._reader = ReplyReader()
         self._replies: deque[ServerReply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self._paused: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
         self._transport: asyncio.Transport | None = None
@@ -121,9 +123,9 @@ class Connection(asyncio.Protocol):
             if self._failure is not None:
                 raise self._failure
             self._waiter = self._loop.create_future()
+            self._set_alarm(timeout)
             try:
-                async with asyncio.timeout(timeout):
-                    await self._waiter
+                await self._waiter
             finally:
                 self._waiter = None
         return self._replies.popleft()
@@ -169,6 +171,8 @@ class Connection(asyncio.Protocol):
         """Wake whoever waits."""
         self._fail(exc or ConnectionResetError("connection closed"))
         self._lost.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def pause_writing(self) -> None:
         """Note that the peer reads slowly."""
@@ -179,6 +183,28 @@ class Connection(asyncio.Protocol):
         if self._paused is not None and not self._paused.done():
             self._paused.set_result(None)
         self._paused = None
+
+    def _set_alarm(self, timeout: float) -> None:
+        """Let the waiting for a reply end in *timeout* seconds.
+
+        One timer is left running from reply to reply, which is much cheaper
+        than to start and cancel one for each.
+        """
+        self._deadline = self._loop.time() + timeout
+        if self._alarm is not None and self._alarm.when() > self._deadline:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._alarm = self._loop.call_at(self._deadline, self._ring)
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     def _write(self, data: bytes | memoryview) -> None:
         if self._failure is None and self._transport is not None:

@@ -81,7 +81,7 @@ class Pool(Generic[S]):
         self._per_host = per_host
         self._clock = clock
         self._idle: OrderedDict[S, None] = OrderedDict()
-        self._idle_by_demand: dict[Demand, deque[S]] = {}
+        self._idle_at: dict[_Host, list[S]] = {}
         self._taken: dict[_Host, int] = {}
         self._taken_total = 0
         self._waiting: OrderedDict[_Host, deque[_Turn[S]]] = OrderedDict()
@@ -165,7 +165,7 @@ class Pool(Generic[S]):
         session = place.session
         if session is not None and not self._closed and self._fit(session):
             self._idle[session] = None
-            self._idle_by_demand.setdefault(session.demand, deque()).append(session)
+            self._idle_at.setdefault(_host(session.demand), []).append(session)
         else:
             if session is not None:
                 self._part(session)
@@ -201,27 +201,26 @@ class Pool(Generic[S]):
         return Place(demand, session)
 
     def _take_idle(self, demand: Demand) -> S | None:
-        for session in reversed(list(self._idle_by_demand.get(demand, ()))):
+        """Return the fitting session that was used last: its connection is most likely alive."""
+        for session in reversed(self._idle_at.get(_host(demand), [])[:]):
             if not self._fit(session):
                 self._drop(session)
-            elif session.address in demand.addresses:
+            elif session.demand == demand and session.address in demand.addresses:
                 self._forget_idle(session)
                 return session
         return None
 
     def _make_room(self, host: _Host) -> bool:
-        # An idle session at this host proved something else; it makes room.
-        if self._taken.get(host, 0) >= self._per_host and not self._drop_one(host):
-            return False
-        return self._taken_total < self._total or self._drop_one(None)
-
-    def _drop_one(self, host: _Host | None) -> bool:
-        """Drop the session that idled longest, of all or at *host*."""
-        for session in self._idle:
-            if host is None or _host(session.demand) == host:
-                self._drop(session)
-                return True
-        return False
+        # An idle session at this host proved something else; the one that idled longest makes room.
+        if self._taken.get(host, 0) >= self._per_host:
+            if host not in self._idle_at:
+                return False
+            self._drop(self._idle_at[host][0])
+        elif self._taken_total >= self._total:
+            if not self._idle:
+                return False
+            self._drop(next(iter(self._idle)))
+        return True
 
     def _drop(self, session: S) -> None:
         self._forget_idle(session)
@@ -230,10 +229,10 @@ class Pool(Generic[S]):
 
     def _forget_idle(self, session: S) -> None:
         del self._idle[session]
-        idle = self._idle_by_demand[session.demand]
-        idle.remove(session)
-        if not idle:
-            del self._idle_by_demand[session.demand]
+        host = _host(session.demand)
+        self._idle_at[host].remove(session)
+        if not self._idle_at[host]:
+            del self._idle_at[host]
 
     def _part(self, session: S) -> None:
         farewell = asyncio.ensure_future(session.quit())

@@ -16,7 +16,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.next_hop import DomainHop, NextHop, Protocol, UNIXSocket
 from requiretls_plugin.policy.refusal import Peer
-from requiretls_plugin.policy.sts import STSFound, STSUnavailable
+from requiretls_plugin.policy.sts import NoSTS, STSFound, STSLookup, STSUnavailable
 from requiretls_plugin.policy.sts_failure import FetchFailure
 from requiretls_plugin.policy.sts_policy import Mode
 from requiretls_plugin.policy.tlsa_lookup import DANE, DANEFailed, DANERecords, HostAddresses
@@ -119,7 +119,7 @@ def results_of(attempt: Attempt) -> tuple[PolicyResult, ...]:
     if isinstance(evidence.sts, STSFound | STSUnavailable):
         results.append(_sts_result(attempt, domain, evidence.sts))
     if not results:
-        results.append(_result_without_policy(attempt, domain))
+        results.append(_result_without_policy(attempt, domain, evidence.sts))
     return tuple(result for result in results if result is not None)
 
 
@@ -185,12 +185,13 @@ def _verdict_of_sts(attempt: Attempt, sts: STSFound) -> _Verdict:
     return None if attempt.refusal is Reason.DANE_MISMATCH else _verdict_of_session(attempt)
 
 
-def _result_without_policy(attempt: Attempt, domain: DomainName) -> PolicyResult | None:
+def _result_without_policy(attempt: Attempt, domain: DomainName, sts: STSLookup) -> PolicyResult | None:
     verdict = _verdict_of_session(attempt)
     if attempt.security is Security.CLEARTEXT:
         why, reason = "the session was in cleartext", Reason.STARTTLS_NOT_OFFERED
         verdict = (Failure(ResultType.STARTTLS_NOT_SUPPORTED, why, reason, attempt.host, attempt.peer),)
-    if verdict is None:
+    taken_back = isinstance(sts, NoSTS) and sts.mode_none
+    if verdict is None or (verdict and taken_back):  # RFC 8461 section 6: no failure to tell then
         return None
     return PolicyResult(PolicyType.NONE, domain, (), (), verdict, failed=bool(verdict))
 

@@ -31,9 +31,13 @@ _REFRESHES = 5
 
 @dataclass(frozen=True, slots=True)
 class NoSTS:
-    """No policy is in force, and nothing suggests that one should be; *why* says what was found."""
+    """No policy is in force, and nothing suggests that one should be; *why* says what was found.
+
+    *mode_none* tells that the domain took its policy back in due form (RFC 8461 section 8.3).
+    """
 
     why: str = "MTA-STS does not apply"
+    mode_none: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ def _read(answer: Answer[bytes], now: float) -> str | NoSTS | FetchFailure:
 
 def _in_mode(entry: CachedPolicy, *, fresh: bool, failure: FetchFailure | None = None) -> NoSTS | STSFound:
     if entry.policy.mode is Mode.NONE:
-        return NoSTS("the domain's MTA-STS policy has mode none")
+        return NoSTS("the domain's MTA-STS policy has mode none", mode_none=True)
     return STSFound(entry.policy, entry.record_id, fresh, entry.expires, failure)
 
 

@@ -43,7 +43,9 @@ def test_require_tls_delivers_under_requiretls(requiretls: CommandLine, lab: Lab
 @pytest.mark.requirement("8689-4.3-2", "8689-4.2.1-15", "8689-7-1")
 def test_a_server_without_the_keyword_fails_the_message(requiretls: CommandLine, lab: Laboratory) -> None:
     """The outcome is 550 5.7.30 and exit 69, and the server never sees MAIL."""
-    ran = requiretls("send", "--json", "--from", SENDER, "--require-tls", "bob@no-keyword.test", stdin=MESSAGE)
+    ran = requiretls(
+        "send", "--json", "--from", SENDER, "--require-tls", "bob@no-keyword.test", stdin=MESSAGE
+    )
 
     [outcome] = ran.json()["recipients"]
     assert ran.code == 69
@@ -72,7 +74,9 @@ def test_the_exit_code_tells_the_worst_outcome(
 def test_tls_optional_adds_the_field_once(requiretls: CommandLine, lab: Laboratory) -> None:
     """--tls-optional writes TLS-Required: No, also where the message has it already."""
     for content in (MESSAGE, b"TLS-Required: No\r\n" + MESSAGE):
-        ran = requiretls("send", "--json", "--from", SENDER, "--tls-optional", "b@wrong-tlsa.test", stdin=content)
+        ran = requiretls(
+            "send", "--json", "--from", SENDER, "--tls-optional", "b@wrong-tlsa.test", stdin=content
+        )
         assert ran.code == 0
         assert ran.json()["requirement"] == "optional"
 

@@ -29,7 +29,7 @@ _PAGE = Path(__file__).parents[2] / "docs" / "log.md"
 
 def _documented(name: str) -> re.Pattern[str]:
     """Return the regular expression that docs/log.md gives operators under *name*."""
-    blocks = re.findall(r"```regex\n(.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```text\n(# .*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
     return next(re.compile(block, re.VERBOSE) for block in blocks if f"# {name}" in block)
 
 

@@ -7,8 +7,10 @@ import email.message
 import email.policy
 import gzip
 import json
-import shlex
+import os
+import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,15 @@ from tests.observe.sending import message, send
 from tests.observe.tlsrpt_reporter import Reporter, wait_for_report
 
 
+def _documented_script(file: Path) -> Path:
+    text = (Path(__file__).parents[2] / "docs" / "tls_reports.md").read_text(encoding="utf-8")
+    script = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert script is not None
+    file.write_text(textwrap.dedent(script[1].replace("\n   ", "\n").removeprefix("   ")), encoding="utf-8")
+    file.chmod(0o755)
+    return file
+
+
 def _report_in(content: bytes) -> tuple[email.message.EmailMessage, dict[str, Any]]:
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(parsed, email.message.EmailMessage)
@@ -30,18 +41,15 @@ def _report_in(content: bytes) -> tuple[email.message.EmailMessage, dict[str, An
 
 @pytest.mark.requirement("8460-3-14", "8460-3-15", "8460-5.3.1-1", "8460-4.3-1", "8460-4.4-4")
 def test_the_domain_gets_a_report_of_what_happened_in_spite_of_its_own_broken_tlsa(
-    reporting: Laboratory, tmp_path: Path
+    reporting: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Collector, fetcher and reporter are real; the report is mailed by `requiretls send`."""
+    """Collector, fetcher and reporter are real; the report is mailed by the script of docs/tls_reports.md."""
     folder = tmp_path / "tlsrpt"
     folder.mkdir()
-    own = reporting.write_settings(
-        tmp_path / "requiretls.toml", reports={"tlsrpt_socket": str(folder / "collectd.sock")}
-    )
-    sendmail = shlex.join(
-        [sys.executable, "-m", "requiretls_plugin", "send", "--config", str(own), "--from", ""]
-    )
-    reporter = Reporter(folder, f"{sendmail} tls@reports.test")
+    own = reporting.write_settings(tmp_path / "requiretls.toml")
+    monkeypatch.setenv("REQUIRETLS_CONFIG", str(own))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    reporter = Reporter(folder, str(_documented_script(tmp_path / "mail-report")))
     settings = reporting.settings(reports={"tlsrpt_socket": str(reporter.socket)})
 
     with reporter.collecting() as collectd:
