@@ -5,7 +5,7 @@ BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test lint bench wheel-test clean
+.PHONY: demo test lint docs man bench wheel-test clean
 
 demo: $(READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.lab.demo
@@ -17,6 +17,15 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(READY) ## build the documentation as HTML in build/docs
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs build/docs
+
+man: $(READY) ## make the man pages in build/man
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	$(BIN)/python docs/generate.py build/man
 
 bench: $(READY) ## measure, beside others, in one run
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[bench]"

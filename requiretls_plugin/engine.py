@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from requiretls_plugin.preflight import Readiness, preflight, shortcoming
 from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
-from requiretls_plugin.routing import destinations
+from requiretls_plugin.routing import Destination, destinations
 from requiretls_plugin.settings import Settings
 from requiretls_plugin.smarthost import smarthost_hop
 from requiretls_plugin.working_parts import WorkingParts
@@ -211,12 +212,13 @@ class Engine:
     ) -> Sequence[Outcome]:
         groups = await destinations(message, recipients, self.settings, self._calls)
         running, job = self._running(), Job.of(message)
-        parts = await asyncio.gather(
-            *(
-                deliver_to(each.next_hop, job.at(each.level), members, running.resolver, running.rules)
-                for each, members in groups.items()
-            )
-        )
+
+        async def deliver(destination: Destination, members: list[Recipient]) -> Sequence[Outcome]:
+            async with running.gate:
+                parts = running.resolver, running.rules
+                return await deliver_to(destination.next_hop, job.at(destination.level), members, *parts)
+
+        parts = await asyncio.gather(*itertools.starmap(deliver, groups.items()))
         return [outcome for part in parts for outcome in part]
 
     async def drop_idle_connections(self) -> None:

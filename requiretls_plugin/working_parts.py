@@ -27,6 +27,9 @@ from requiretls_plugin.settings import Settings
 # How often idle sessions and policies that are due are looked at, in seconds.
 HOUSEKEEPING_INTERVAL = 10.0
 
+# While some destinations have a connection, this many times as many may be looked up or wait for one.
+DESTINATIONS_PER_CONNECTION = 4
+
 
 @dataclass(frozen=True)
 class WorkingParts:
@@ -38,6 +41,8 @@ class WorkingParts:
     sts: STSResolver
     rules: DeliveryRules
     capabilities: CapabilityMemory
+    gate: asyncio.Semaphore
+    """As many destinations as are worked on at once: a list post may have thousands."""
 
     @classmethod
     def open(
@@ -62,7 +67,8 @@ class WorkingParts:
         )
         session_rules = SessionRules(settings.hostname.text, delivery, contexts)
         rules = DeliveryRules(session_rules, pool, demand_rules, attempted)
-        return cls(dns, cache, resolver, sts, rules, CapabilityMemory(cache))
+        gate = asyncio.Semaphore(DESTINATIONS_PER_CONNECTION * delivery.max_connections)
+        return cls(dns, cache, resolver, sts, rules, CapabilityMemory(cache), gate)
 
     async def keep_house(self) -> None:
         """Find out who validates; then, until cancelled, end what idles and renew what is due."""

@@ -8,7 +8,6 @@ import logging
 import socket as sockets
 import ssl
 import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from aiosmtpd.smtp import Session
@@ -25,7 +24,6 @@ from requiretls_aiosmtpd import (
 )
 from requiretls_aiosmtpd.connection import Connection
 from requiretls_plugin.errors import PluginError
-from requiretls_plugin.message import Recipient
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.settings import ReceiveSettings
 from requiretls_salmon.hand_over import hand_over
@@ -142,9 +140,13 @@ class Receiver:
             )
         return refusal or OK
 
-    def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Let a worker do *job*."""
-        return asyncio.wrap_future(self._workers.submit(job))
+    async def answer(self, accepted: Accepted, peer: Any, options: dict[str, Any]) -> str | Reply:
+        """Return the answer to one message for one recipient, given by a worker."""
+        try:
+            return await self._workers.result_of(lambda: self.handle(accepted, peer, options))
+        except Exception as error:
+            logging.error("handling failed, the sender keeps the message", exc_info=error)
+            return INTERNAL_ERROR
 
 
 class Intake:
@@ -173,17 +175,11 @@ class Intake:
             logging.error("message deferred, a plugin failed: %s", error)
             return INTERNAL_ERROR
         options = {"mail_options": envelope.mail_options, "rcpt_options": envelope.rcpt_options}
-
-        def job(recipient: Recipient) -> Callable[[], str | Reply]:
-            accepted = Accepted(message, recipient)
-            return lambda: self._receiver.handle(accepted, session.peer, options)
-
-        answers = await asyncio.gather(
-            *(self._receiver.submit(job(recipient)) for recipient in envelope.recipients),
-            return_exceptions=True,
-        )
-        # A handler's error has been logged; the sender keeps the message.
-        return [INTERNAL_ERROR if isinstance(answer, BaseException) else answer for answer in answers]
+        pending = [
+            self._receiver.answer(Accepted(message, recipient), session.peer, options)
+            for recipient in envelope.recipients
+        ]
+        return [await pending[0]] if len(pending) == 1 else await asyncio.gather(*pending)
 
 
 class SMTPReceiver(Receiver):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Job = Callable[[], None]
 
 
 class Workers:
     """*count* threads that keep the process alive until `finish`, after its main thread has ended."""
 
     def __init__(self, count: int, name: str) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name} {number}", daemon=False)
             for number in range(1, count + 1)
@@ -25,11 +28,38 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Callable[[], Any]) -> Future[Any]:
-        """Let a thread run *job*; the future has its result or its exception, which is logged too."""
-        future: Future[Any] = Future()
-        self._jobs.put((future, job))
-        return future
+    def submit(self, job: Job) -> None:
+        """Let a thread do *job*; what it raises is logged."""
+        self._jobs.put(job)
+
+    async def result_of(self, job: Callable[[], Result]) -> Result:
+        """Let a thread do *job* and return its result; what it raises is raised here.
+
+        If this is cancelled before a thread took the job, none does.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def done(result: Result | None, error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)  # type: ignore[arg-type] # the job's own, None or not
+
+        def work() -> None:
+            if future.cancelled():
+                return
+            result, raised = None, None
+            try:
+                result = job()
+            except BaseException as error:
+                raised = error
+            loop.call_soon_threadsafe(done, result, raised)
+
+        self._jobs.put(work)
+        return await future
 
     def finish(self) -> None:
         """Let the threads end when they have done what was submitted before."""
@@ -44,17 +74,7 @@ class Workers:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            _run(*job)
-
-
-def _run(future: Future[Any], job: Callable[[], Any]) -> None:
-    # A client that hung up meanwhile has cancelled the job and will send again.
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = job()
-    except BaseException as error:
-        logging.error("handling failed", exc_info=error)
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+            try:
+                job()
+            except BaseException as error:
+                logging.error("a job failed", exc_info=error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field, replace
 
-from requiretls_plugin.certificate.dane_match import usable_records
+from requiretls_plugin.certificate.dane_match import DANE_TA, usable_records
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.answers import TLSARecord
@@ -243,12 +243,13 @@ def _with_dane(
     security = Security.ENCRYPTED if demand.pkix_name is None else demand.security
     if not usable:
         return replace(demand, encryption=True, security=security)
-    names = (base_domain, *_next_hop_names(evidence))
+    # Names count for DANE-TA alone; without them, domains that share a host can share a connection.
+    others = _next_hop_names(evidence) if any(record.usage == DANE_TA for record in usable) else ()
     return replace(
         demand,
         encryption=True,
         tlsa=usable,
-        tlsa_names=tuple(dict.fromkeys(names)),
+        tlsa_names=tuple(dict.fromkeys((base_domain, *others))),
         # RFC 7672 section 2.2.1: behind an insecure MX this proves the host, not the domain.
         security=Security.DANE if _hosts_secure(evidence) else security,
     )

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import delivery, policy
+from tests.bench import burst, delivery, policy
 
-PARTS = ("delivery", "policy")
+PARTS = ("delivery", "burst", "policy")
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def main(chosen: Sequence[str]) -> None:
     console = Console()
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} processors; medians of three rounds")
     for part in chosen or PARTS:
-        {"delivery": _delivery, "policy": _policy}[part](console)
+        {"delivery": _delivery, "burst": _burst, "policy": _policy}[part](console)
 
 
 def _delivery(console: Console) -> None:
@@ -30,9 +30,17 @@ def _delivery(console: Console) -> None:
     console.print(table)
 
 
+def _burst(console: Console) -> None:
+    _print(console, "delivery where it is hard", burst.run())
+
+
 def _policy(console: Console) -> None:
-    table = Table("policy resolver", "")
-    for row in policy.run():
+    _print(console, "policy resolver", policy.run())
+
+
+def _print(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(title, "")
+    for row in rows:
         table.add_row(*row)
     console.print(table)
 

@@ -35,16 +35,23 @@ DOMAIN = Domain("sink.test", (MailHost(tlsa=("3 1 1",), listening=False),))
 
 
 @contextlib.contextmanager
-def sink(lab: Laboratory) -> Iterator[tuple[str, int]]:
-    """Run the sink where the laboratory's DNS says the host of sink.test is."""
+def sink(lab: Laboratory, port: int | None = None) -> Iterator[tuple[str, int]]:
+    """Run the sink where the laboratory's DNS says the host of sink.test is, or at another *port* there."""
     host = lab.destination("mx.sink.test")
+    place = host.address, port or lab.port
     files = str(host.certificate.chain_file), str(host.certificate.key_file)
-    command = [sys.executable, "-m", "tests.bench.sink", host.address, str(lab.port), *files]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    with helper("tests.bench.sink", place[0], str(place[1]), *files):
+        yield place
+
+
+@contextlib.contextmanager
+def helper(module: str, *arguments: str) -> Iterator[None]:
+    """Run a module of these benchmarks in a process of its own, once it says that it is ready."""
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        yield host.address, lab.port
+        yield
     finally:
         process.kill()
         process.communicate()

@@ -41,10 +41,7 @@ STS_DOMAINS = [f"sts{number}.test" for number in range(20)]
 DOMAINS = (
     Domain("dane.test", (MailHost(tlsa=("3 1 1",)),)),
     Domain("many.test", (MailHost(tlsa=("3 1 1",)),), records=("* MX 10 mx.many.test.",)),
-    *(
-        Domain(name, (MailHost(),), ZoneKind.UNSIGNED, Policy.enforce(f"mx.{name}"))
-        for name in STS_DOMAINS
-    ),
+    *(Domain(name, (MailHost(),), ZoneKind.UNSIGNED, Policy.enforce(f"mx.{name}")) for name in STS_DOMAINS),
 )
 
 Row = tuple[str, str]
@@ -56,7 +53,9 @@ def run() -> list[Row]:
         return [*_warm(lab), *_cold(lab), *_memory(lab), *_beside_the_peer(lab)]
 
 
-def _with_parts(settings: Settings, work: Callable[[PolicyResolver, STSResolver, Engine], Awaitable[Any]]) -> Any:
+def _with_parts(
+    settings: Settings, work: Callable[[PolicyResolver, STSResolver, Engine], Awaitable[Any]]
+) -> Any:
     async def run() -> Any:
         async with Engine(settings) as engine:
             parts = engine._running()
@@ -78,7 +77,9 @@ def _warm(lab: Laboratory) -> Iterator[Row]:
     """Decisions about domains whose records are known, per second of CPU on one core."""
     for domain in ("dane.test", STS_DOMAINS[0]):
 
-        async def work(resolver: PolicyResolver, _: STSResolver, engine: Engine, domain: str = domain) -> float:
+        async def work(
+            resolver: PolicyResolver, _: STSResolver, engine: Engine, domain: str = domain
+        ) -> float:
             await _decide(engine, resolver, domain)
             count, started = 20_000, time.process_time()
             for _round in range(count):
@@ -95,7 +96,9 @@ def _cold(lab: Laboratory) -> Iterator[Row]:
         settings = lab.settings(dns={"nameservers": [late.resolver]})
         for domain in ("dane.test", STS_DOMAINS[0]):
 
-            async def work(resolver: PolicyResolver, _: STSResolver, engine: Engine, domain: str = domain) -> float:
+            async def work(
+                resolver: PolicyResolver, _: STSResolver, engine: Engine, domain: str = domain
+            ) -> float:
                 started = time.perf_counter()
                 await _decide(engine, resolver, domain)
                 return time.perf_counter() - started
@@ -206,8 +209,14 @@ def _beside_the_peer(lab: Laboratory) -> Iterator[Row]:
     peer_cold, peer_warm = (statistics.median(part) for part in zip(*measured, strict=True))
     yield "MTA-STS cold, per domain: requiretls-plugin", f"{our_cold * 1000:.1f} ms"
     yield "MTA-STS cold, per domain: postfix-mta-sts-resolver", f"{peer_cold * 1000:.1f} ms"
-    yield "MTA-STS warm, per domain: requiretls-plugin (its id looked at in DNS again)", f"{our_warm * 1e6:.0f} µs"
-    yield "MTA-STS warm, per domain: postfix-mta-sts-resolver (dictionary, 60 s of grace)", f"{peer_warm * 1e6:.0f} µs"
+    yield (
+        "MTA-STS warm, per domain: requiretls-plugin (its id looked at in DNS again)",
+        f"{our_warm * 1e6:.0f} µs",
+    )
+    yield (
+        "MTA-STS warm, per domain: postfix-mta-sts-resolver (dictionary, 60 s of grace)",
+        f"{peer_warm * 1e6:.0f} µs",
+    )
 
 
 async def _cold_and_warm(once: Callable[[], Awaitable[None]]) -> tuple[float, float]:

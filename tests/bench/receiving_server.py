@@ -16,7 +16,6 @@ from aiosmtpd.smtp import SMTP
 from salmon import routing, server
 from salmon.routing import Router
 
-from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.settings import ReceiveSettings, Settings
@@ -71,7 +70,9 @@ def run_aiosmtpd(port: int) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     loop.run_until_complete(
-        loop.create_server(lambda: SMTP(Nothing(), hostname="bench.test", loop=loop), sock=listener, backlog=128)
+        loop.create_server(
+            lambda: SMTP(Nothing(), hostname="bench.test", loop=loop), sock=listener, backlog=128
+        )
     )
     loop.run_forever()
 

@@ -27,7 +27,7 @@ EXAMPLE = ROOT / "examples" / "mailman" / "mailman.cfg"
 PROGRAMS = Path(sys.executable).parent
 
 # Not needed here, and every runner takes its time to start.
-IDLE = ("archive", "bounces", "task")
+IDLE = ("archive", "bounces", "command", "retry", "task")
 START_SECONDS = 60.0
 
 
@@ -116,20 +116,19 @@ class StartedMailman:
         files = [self.folder / "master.log", *sorted((self.folder / "var" / "logs").glob("*.log"))]
         return "\n".join(f"--- {file.name}\n{file.read_text()[-4000:]}" for file in files)
 
-    def runner(self, name: str) -> psutil.Process:
-        """Return the process of a runner."""
-        [process] = [
-            child
-            for child in psutil.Process(self.master.pid).children()
-            if f"--runner={name}:0:1" in child.cmdline()
-        ]
-        return process
-
     def kill(self, name: str) -> None:
         """Kill a runner and wait until the master has started another."""
-        process = self.runner(name)
-        process.send_signal(signal.SIGKILL)
-        until(lambda: self.runner(name).pid != process.pid)
+        [pid] = self._runners(name)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: self._runners(name) - {pid})
+
+    def _runners(self, name: str) -> set[int]:
+        found = set()
+        for child in psutil.Process(self.master.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if f"--runner={name}:0:1" in child.cmdline():
+                    found.add(child.pid)
+        return found
 
     def post(self, sender: str, to: str, text: str, *options: str) -> None:
         """Send a message by LMTP inside TLS."""
