@@ -49,6 +49,17 @@ def test_an_installed_plugin_is_loaded_under_the_name_of_its_entry_point(modules
     assert not plugin_manager(installed=False).has_plugin("acme")
 
 
+def test_installed_plugins_can_be_left_out_by_the_environment(
+    modules: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To find out whether one is to blame; the log says so, because a rule may be missing now."""
+    install(modules, "acme_rules", "acme", GOOD)
+    monkeypatch.setenv("REQUIRETLS_NO_PLUGINS", "1")
+
+    assert not plugin_manager().has_plugin("acme")
+    assert "REQUIRETLS_NO_PLUGINS=1" in caplog.text
+
+
 def test_a_plugin_is_loaded_by_the_name_of_its_module(modules: Path) -> None:
     """For what is not installed as a distribution."""
     (modules / "local_rules.py").write_text(GOOD)

@@ -41,10 +41,14 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes
 def _unstuffed(raw: bytes) -> bytes:
     """Return the message between the line end put before it and the final dot."""
     lines = raw[: -len(b".\r\n")]
-    line_ends = lines.count(b"\r\n")
-    if not lines.count(b"\r") == line_ends == lines.count(b"\n"):
+    if not _only_whole_line_ends(lines):
         # First, because clients that end lines so have doubled the dots after them too.
         lines = _LONE_CR_OR_LF.sub(b"\r\n", lines)
-    if b"\r\n." in lines:
+    if b"\n." in lines:
         lines = lines.replace(b"\r\n.", b"\r\n")
     return lines[len(b"\r\n") :]
+
+
+def _only_whole_line_ends(lines: bytes) -> bool:
+    """Return whether every CR and LF belongs to a CR LF, without looking at each line."""
+    return len(lines.translate(None, b"\r\n")) + 2 * lines.count(b"\r\n") == len(lines)

@@ -37,10 +37,12 @@ class TaggedDigest(ToDigest):
         if tag.requirement is Requirement.REQUIRED and policy.digest == "omit":
             log.info("%s left out of the digest of %s: REQUIRETLS", msg.get("message-id"), mlist.list_id)
             return
-        stored = copy.deepcopy(msg)
-        del stored[FIELD]
-        stored[FIELD] = _written(tag, mlist.posting_address)
-        super().process(mlist, stored, msgdata)
+        if FIELD in msg or tag.requirement is not Requirement.UNSTATED:
+            msg = copy.deepcopy(msg)
+            del msg[FIELD]
+        if tag.requirement is not Requirement.UNSTATED:
+            msg[FIELD] = _written(tag, mlist.posting_address)
+        super().process(mlist, msg, msgdata)
 
 
 class MailboxWithoutTags(Mailbox):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import queue
 import threading
@@ -11,16 +12,25 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 Job = Callable[[], None]
+_Box = queue.SimpleQueue[Job | None]
 
 
 class Workers:
-    """*count* threads that keep the process alive until `finish`, after its main thread has ended."""
+    """*count* threads that keep the process alive until `finish`, after its main thread has ended.
+
+    A job goes to the thread that became idle last, which the processor still
+    knows best; one waits for its turn if no thread is idle.
+    """
 
     def __init__(self, count: int, name: str) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._finishing = False
+        self._waiting: collections.deque[Job] = collections.deque()
+        boxes = [_Box() for _ in range(count)]
+        self._idle = list(boxes)
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name} {number}", daemon=False)
-            for number in range(1, count + 1)
+            threading.Thread(target=self._work, args=(box,), name=f"{name} {number}", daemon=False)
+            for number, box in enumerate(boxes, 1)
         ]
 
     def start(self) -> None:
@@ -30,7 +40,12 @@ class Workers:
 
     def submit(self, job: Job) -> None:
         """Let a thread do *job*; what it raises is logged."""
-        self._jobs.put(job)
+        with self._lock:
+            if not self._idle:
+                self._waiting.append(job)
+                return
+            box = self._idle.pop()
+        box.put(job)
 
     async def result_of(self, job: Callable[[], Result]) -> Result:
         """Let a thread do *job* and return its result; what it raises is raised here.
@@ -58,13 +73,16 @@ class Workers:
                 raised = error
             loop.call_soon_threadsafe(done, result, raised)
 
-        self._jobs.put(work)
+        self.submit(work)
         return await future
 
     def finish(self) -> None:
         """Let the threads end when they have done what was submitted before."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        with self._lock:
+            self._finishing = True
+            idle, self._idle = self._idle, []
+        for box in idle:
+            box.put(None)
 
     def join(self, timeout: float) -> None:
         """Wait for the threads to end, *timeout* seconds for each."""
@@ -72,9 +90,22 @@ class Workers:
             if thread.is_alive():
                 thread.join(timeout)
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except BaseException as error:
-                logging.error("a job failed", exc_info=error)
+    def _work(self, box: _Box) -> None:
+        while (job := box.get()) is not None:
+            while job is not None:
+                try:
+                    job()
+                except BaseException as error:
+                    logging.error("a job failed", exc_info=error)
+                job = self._next_for(box)
+
+    def _next_for(self, box: _Box) -> Job | None:
+        """Return a job that waits, or note that the owner of *box* is idle."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._finishing:
+                box.put(None)
+            else:
+                self._idle.append(box)
+        return None

@@ -59,18 +59,24 @@ class Log:
     @hookimpl
     def requiretls_attempted(self, attempt: Attempt) -> None:
         """Write the line for *attempt*."""
-        self._write(_attempt_as_json(attempt) if self._json else attempt_line(attempt))
+        logger = _logger()
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s", json.dumps(_attempt_facts(attempt)) if self._json else attempt_line(attempt))
 
     @hookimpl
     def requiretls_concluded(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         """Write a line for each of *outcomes*."""
-        for outcome in outcomes:
-            self._write(_outcome_as_json(message, outcome) if self._json else outcome_line(message, outcome))
+        logger = _logger()
+        for outcome in outcomes if logger.isEnabledFor(logging.INFO) else ():
+            line = (
+                json.dumps(_outcome_facts(message, outcome)) if self._json else outcome_line(message, outcome)
+            )
+            logger.info("%s", line)
 
-    def _write(self, line: str | dict[str, Any]) -> None:
-        # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
-        logger = logging.getLogger(LOGGER)
-        logger.info("%s", line if isinstance(line, str) else json.dumps(line))
+
+def _logger() -> logging.Logger:
+    # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
+    return logging.getLogger(LOGGER)
 
 
 def attempt_line(attempt: Attempt) -> str:
@@ -156,7 +162,7 @@ def _tls(level: str, required: bool, requiretls: bool, reason: Reason | None) ->
     return f"{level}/!requiretls{why}" if required else f"{level}{why}"
 
 
-def _attempt_as_json(attempt: Attempt) -> dict[str, Any]:
+def _attempt_facts(attempt: Attempt) -> dict[str, Any]:
     return {
         "event": "attempt",
         "requirement": attempt.message.requirement.value if attempt.message is not None else None,
@@ -173,7 +179,7 @@ def _attempt_as_json(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _outcome_as_json(message: Message, outcome: Outcome) -> dict[str, Any]:
+def _outcome_facts(message: Message, outcome: Outcome) -> dict[str, Any]:
     return {
         "event": "outcome",
         "requirement": message.requirement.value,

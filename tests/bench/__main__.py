@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import burst, delivery, policy
+from tests.bench import burst, delivery, policy, receiving
 
-PARTS = ("delivery", "burst", "policy")
+PARTS = ("delivery", "burst", "policy", "receiving")
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def main(chosen: Sequence[str]) -> None:
     console = Console()
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} processors; medians of three rounds")
     for part in chosen or PARTS:
-        {"delivery": _delivery, "burst": _burst, "policy": _policy}[part](console)
+        {"delivery": _delivery, "burst": _burst, "policy": _policy, "receiving": _receiving}[part](console)
 
 
 def _delivery(console: Console) -> None:
@@ -42,6 +42,14 @@ def _print(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> Non
     table = Table(title, "")
     for row in rows:
         table.add_row(*row)
+    console.print(table)
+
+
+def _receiving(console: Console) -> None:
+    table = Table("receiving", "load", "messages/s", "server CPU ms/message", "another client waits, ms")
+    for figure in receiving.run():
+        numbers = f"{figure.per_second:,.0f}", f"{figure.cpu_ms:.2f}", f"{figure.wait_ms:.1f}"
+        table.add_row(figure.server, figure.load, *numbers)
     console.print(table)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from aiosmtpd.smtp import SMTP
 from salmon import routing, server
 from salmon.routing import Router
 
+from requiretls_aiosmtpd import SMTPSession, bound_tcp_socket
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.settings import ReceiveSettings, Settings
@@ -64,20 +64,31 @@ class Nothing:
 
 
 def run_aiosmtpd(port: int) -> None:
-    """aiosmtpd alone, on a socket for which asyncio sets TCP_NODELAY."""
+    """aiosmtpd alone."""
+    _serve(SMTP, port)
+
+
+def run_session(port: int) -> None:
+    """Our session class alone, without Salmon behind it."""
+    _serve(SMTPSession, port)
+
+
+def _serve(session_class: type[SMTP], port: int) -> None:
     loop = asyncio.new_event_loop()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    loop.run_until_complete(
-        loop.create_server(
-            lambda: SMTP(Nothing(), hostname="bench.test", loop=loop), sock=listener, backlog=128
-        )
+    listener = bound_tcp_socket("127.0.0.1", port)
+    server = loop.create_server(
+        lambda: session_class(Nothing(), hostname="bench.test", loop=loop), sock=listener, backlog=128
     )
+    loop.run_until_complete(server)
     loop.run_forever()
 
 
-SERVERS: dict[str, Callable[[int], None]] = {"stock": run_stock, "ours": run_ours, "aiosmtpd": run_aiosmtpd}
+SERVERS: dict[str, Callable[[int], None]] = {
+    "stock": run_stock,
+    "ours": run_ours,
+    "aiosmtpd": run_aiosmtpd,
+    "session": run_session,
+}
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)

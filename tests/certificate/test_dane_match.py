@@ -28,6 +28,7 @@ RIGHT = tlsa("3 1 1", LEAF)
 @pytest.mark.requirement(
     "6698-2.1-1", "6698-6-1", "7671-2-1", "7671-5.2.1-2", "7671-5.2.2-1", "7671-5.2.3-1", "7671-8-1",
     "7671-8.1-1", "7671-8.2-1", "7671-9-4", "7671-9-5", "7671-9-6", "7671-9-7", "7671-9-8", "7672-3.1.1-3",
+    "7672-5-1",
 )  # fmt: skip
 def test_records_authenticate_the_chains_they_fit(combination: Combination) -> None:
     """One usable match is enough; nothing else is."""

@@ -101,6 +101,26 @@ def test_every_step_names_its_section_and_what_decided(requiretls: CommandLine, 
     assert "Certificate for mx.dane-ee.test, issued by CN=requiretls lab root, valid until" in ran.output
 
 
+def test_the_settings_decide_where_mail_goes_and_how_strictly(
+    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is explained is what a delivery would do: by the smarthost, at the recipient domain's level."""
+    smarthost = f"mx.no-keyword.test:{lab.port}"
+    own = lab.write_settings(
+        tmp_path / "requiretls.toml",
+        delivery={"smarthost": smarthost},
+        levels={"partner.test": "opportunistic"},
+    )
+    explain = CommandLine(own, capsys, monkeypatch)
+
+    strict, relaxed = (
+        explain("explain", "--json", address).json() for address in ("a@other.test", "a@partner.test")
+    )
+
+    assert (strict["next_hop"], relaxed["next_hop"]) == (smarthost, smarthost)
+    assert (_verdicts(strict)[0], _verdicts(relaxed)[0]) == (FAILED, DELIVERED)
+
+
 def test_nothing_is_sent(requiretls: CommandLine, lab: Laboratory) -> None:
     """No MAIL, and QUIT at the end of every session."""
     requiretls("explain", "dnssec-pkix.test")

@@ -145,7 +145,6 @@ def test_a_session_that_is_not_reset_is_given_up(answer: str) -> None:
     assert codes(talk) == {}
 
 
-@pytest.mark.requirement("5321-4.5.4.1-1")
 @pytest.mark.parametrize(
     "crowd", ["452 4.5.3 too many", "452 too many", "552 5.5.3 too many", "552 too many"]
 )

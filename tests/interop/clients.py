@@ -95,19 +95,30 @@ def by_aiosmtplib(letter: Letter) -> Answer:
     """Send with aiosmtplib, which speaks no LMTP."""
 
     async def send() -> Answer:
-        client = aiosmtplib.SMTP("127.0.0.1", letter.port, local_hostname=HOSTNAME, start_tls=False)
+        client = aiosmtplib.SMTP(
+            hostname="127.0.0.1", port=letter.port, local_hostname=HOSTNAME, start_tls=False
+        )
         async with client:
             if letter.starttls:
                 await client.starttls(server_hostname=letter.server_name, tls_context=letter.context)
-            try:
-                await client.sendmail(
-                    letter.sender, [letter.recipient], letter.text, mail_options=letter.options
-                )
-            except aiosmtplib.SMTPResponseException as refused:
-                return Answer(refused.code, refused.message)
-            return Answer(250, "")
+            connection = client.get_transport_info("socket")
+            answer = await _aiosmtplib_answer(client, letter)
+        while connection.fileno() != -1:  # closing TLS takes some turns of the loop
+            await asyncio.sleep(0.001)
+        return answer
 
     return asyncio.run(send())
+
+
+async def _aiosmtplib_answer(client: aiosmtplib.SMTP, letter: Letter) -> Answer:
+    try:
+        await client.sendmail(letter.sender, [letter.recipient], letter.text, mail_options=letter.options)
+    except aiosmtplib.SMTPResponseException as refused:
+        return Answer(refused.code, refused.message)
+    return Answer(250, "")
+
+
+_SWAKS_WORD = {"smtp": "ESMTP", "lmtp": "LMTP"}
 
 
 def by_swaks(letter: Letter) -> Answer:
@@ -115,7 +126,12 @@ def by_swaks(letter: Letter) -> Answer:
     if letter.requiretls:
         raise ValueError("swaks has no option for MAIL parameters")
     command = [
-        *("perl", str(fetched() / "debian" / "usr" / "bin" / "swaks"), "--protocol", letter.protocol.upper()),
+        *(
+            "perl",
+            str(fetched() / "debian" / "usr" / "bin" / "swaks"),
+            "--protocol",
+            _SWAKS_WORD[letter.protocol],
+        ),
         *("--server", "127.0.0.1", "--port", str(letter.port), "--ehlo", HOSTNAME),
         *("--from", letter.sender, "--to", letter.recipient, "--data", "-"),
         *(("--tls", "--tls-verify", "--tls-ca-path", letter.ca_file) if letter.starttls else ()),

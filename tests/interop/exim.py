@@ -35,10 +35,16 @@ check_recipient:
   accept
 
 begin routers
-on:
+by_smtp:
   driver = manualroute
-  domains = *.to.test
-  transport = ${extract{1}{-}{$domain}}
+  domains = ^smtp-\\d+\\.to\\.test\$
+  transport = smtp
+  route_data = 127.0.0.1
+  self = send
+by_lmtp:
+  driver = manualroute
+  domains = ^lmtp-\\d+\\.to\\.test\$
+  transport = lmtp
   route_data = 127.0.0.1
   self = send
 own:

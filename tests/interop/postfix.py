@@ -38,14 +38,15 @@ virtual_uid_maps = static:{nobody}
 virtual_gid_maps = static:{nobody}
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
-transport_maps = regexp:{folder}/transport
+smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/to_test
 smtp_tls_security_level = encrypt
 lmtp_tls_security_level = encrypt
 """
 
-_TRANSPORT = r"""
-/@smtp-([0-9]+)\.to\.test$/ smtp:[127.0.0.1]:$1
-/@lmtp-([0-9]+)\.to\.test$/ lmtp:inet:127.0.0.1:$1
+# Transport tables have no substitution (transport(5)), access tables have.
+_TO_TEST = r"""
+/@smtp-([0-9]+)\.to\.test$/ FILTER smtp:[127.0.0.1]:$1
+/@lmtp-([0-9]+)\.to\.test$/ FILTER lmtp:inet:127.0.0.1:$1
 """
 
 _MASTER = """\
@@ -114,7 +115,7 @@ def _write_configuration(place: Place, folder: Path) -> None:
     (folder / "conf").mkdir()
     (folder / "conf" / "main.cf").write_text(_MAIN.format(**values))
     (folder / "conf" / "master.cf").write_text(_MASTER.format(**values))
-    (folder / "transport").write_text(_TRANSPORT)
+    (folder / "to_test").write_text(_TO_TEST)
 
 
 def _make_queue(folder: Path) -> None:

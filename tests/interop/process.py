@@ -49,7 +49,9 @@ def in_private_view(folder: Path, command: Sequence[str], resolver: str | None =
     Raises LabError if this process may not make such views.
     """
     if os.geteuid() != 0:
-        raise LabError("Debian's Postfix and Exim run as several users: run the tests in tests/interop as root")
+        raise LabError(
+            "Debian's Postfix and Exim run as several users: run the tests in tests/interop as root"
+        )
     (folder / "passwd").write_text(_PASSWD)
     (folder / "group").write_text(_GROUP)
     if resolver is not None:

@@ -16,7 +16,7 @@ from requiretls_plugin.settings import Settings
 from tests.delivery.delivering import plugins
 from tests.hooks.aiosmtpd.serving import serving
 
-SECONDS = 10.0
+SECONDS = 4.0
 
 SESSIONS: dict[str, type[SMTPSession]] = {"smtp": SMTPSession, "lmtp": LMTPSession}
 

@@ -23,9 +23,7 @@ class SMTPServer:
     def messages(self) -> list[Arrived]:
         """Return every message that it has taken so far."""
         taken = [json.loads(line) for line in self._output.read_text().splitlines()]
-        return [
-            Arrived(base64.b64decode(each["content"]), each["tls"], each["requiretls"]) for each in taken
-        ]
+        return [Arrived(base64.b64decode(each["content"]), each["tls"], each["requiretls"]) for each in taken]
 
 
 @contextlib.contextmanager

@@ -28,7 +28,12 @@ TRUST = [
 @pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
 @pytest.mark.parametrize(("trusted_hops", "expected"), TRUST)
 def test_postfix_tag_counts_from_trusted_hops_and_is_taken_off(
-    lab: Laboratory, trust: str, postfix_server: Postfix, trusted_hops: list[str], expected: Tag, protocol: str
+    lab: Laboratory,
+    trust: str,
+    postfix_server: Postfix,
+    trusted_hops: list[str],
+    expected: Tag,
+    protocol: str,
 ) -> None:
     """Over SMTP and over LMTP."""
     with receiving(protocol) as receiver:
@@ -40,7 +45,8 @@ def test_postfix_tag_counts_from_trusted_hops_and_is_taken_off(
 
     assert message.tag == expected
     assert b"require-tls-esmtp" not in message.content.lower()
-    assert b"\r\nSubject: x\r\n\r\nhello\r\n" in message.content
+    assert b"\r\nSubject: x\r\n" in message.content
+    assert message.content.endswith(b"\r\n\r\nhello\r\n")
 
 
 def test_attack_an_older_postfix_passes_on_a_tag_that_a_stranger_wrote(postfix_server: Postfix) -> None:

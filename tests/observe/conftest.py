@@ -36,6 +36,11 @@ DOMAINS = (
         "no-keyword.test", (MailHost(tlsa=_DANE, script=Script(requiretls=Offer.NEVER)),), records=_REPORTS
     ),
     Domain("stripped.test", (MailHost(tlsa=_DANE, script=_NO_STARTTLS),), records=_REPORTS),
+    Domain(
+        "split-record.test",
+        (MailHost(tlsa=_DANE),),
+        records=('_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@rep" "orts.test"',),
+    ),
     Domain("plain.test", (MailHost(script=_NO_STARTTLS),), _UNSIGNED, records=_REPORTS),
     Domain("opportunistic.test", (MailHost(leaf=_OTHER_NAME),), _UNSIGNED, records=_REPORTS),
     Domain("down.test", (MailHost(tlsa=_DANE, listening=False),), records=_REPORTS),

@@ -205,6 +205,10 @@ def test_json_lines_have_the_same_facts(lab: Laboratory, caplog: pytest.LogCaptu
     assert (attempt["event"], attempt["demanded"], attempt["reason"]) == ("attempt", "dane", "dane-mismatch")
     assert (outcome["event"], outcome["status"], outcome["dsn"]) == ("outcome", "bounced", "5.7.10")
     assert outcome["from"] == "alice@sender.test"
+    row = re.search(r"^\| (`requirement`, `next_hop`.*) \| (.*) \|$", _PAGE.read_text("utf-8"), re.MULTILINE)
+    assert row is not None
+    for line, keys in zip((attempt, outcome), row.groups(), strict=True):
+        assert ["event", *re.findall(r"`(\w+)`", keys)] == list(line)
 
 
 def test_the_logger_is_fetched_when_it_is_used(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from requiretls_plugin.cli import run
 from requiretls_plugin.delivery.outcome import Attempt
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
@@ -127,6 +128,20 @@ def test_a_port_that_is_taken_is_a_warning_and_no_more(
     asyncio.run(start())
 
     assert f"no metrics at 127.0.0.1:{port}" in caplog.text
+
+
+def test_a_command_leaves_the_port_to_the_mail_server(
+    lab: Laboratory, port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has the same settings file, and runs beside the server that serves the figures."""
+    own = lab.write_settings(tmp_path / "requiretls.toml", metrics={"listen": f"127.0.0.1:{port}"})
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", port))
+        server.listen()
+
+        assert run(["check", "--config", str(own), "null-mx.test"]) == 69
+
+    assert "no metrics" not in caplog.text
 
 
 @pytest.mark.parametrize(

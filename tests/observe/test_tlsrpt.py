@@ -67,6 +67,7 @@ TLSA, STS, NONE = 1, 2, 9
     "8460-4.3.2.2-1",
     "8460-4.3.3-1",
     "8460-4.4-2",
+    "8461-6-1",
 )
 @pytest.mark.parametrize(
     ("domain", "told"),
@@ -96,7 +97,7 @@ def test_each_kind_of_session_is_told_by_its_policy_and_result_type(
     assert _told(reporting, collector, domain) == told
 
 
-@pytest.mark.requirement("8461-5-2")
+@pytest.mark.requirement("8461-5-2", "8461-6-3")
 @pytest.mark.parametrize(
     ("domain", "told"),
     [
@@ -134,7 +135,7 @@ def test_a_requiretls_message_is_held_to_a_policy_in_mode_testing(
     assert [failure["c"] for failure in told["policies"][0]["failure-details"]] == [202]
 
 
-@pytest.mark.requirement("8461-5-3")
+@pytest.mark.requirement("8461-5-3", "8461-6-3")
 def test_a_policy_in_mode_none_is_no_policy(reporting: Laboratory, collector: Collector) -> None:
     """The host's other name is nobody's business then."""
     assert _told(reporting, collector, "sts-none.test") == [(NONE, "sts-none.test", [], 0)]
@@ -243,6 +244,15 @@ def test_a_tlsa_policy_is_written_as_presentation_form(reporting: Laboratory, co
     key = x509.load_pem_x509_certificates(pem)[0].public_key()
     digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
     assert told["policies"][0]["policy-string"] == [f"3 1 1 {digest}"]
+
+
+@pytest.mark.requirement("8460-3-9")
+def test_the_strings_of_a_record_are_joined(reporting: Laboratory, collector: Collector) -> None:
+    """With nothing between them."""
+    send(_settings(reporting, collector), "split-record.test", message(UNSTATED))
+
+    [told] = collector.received()
+    assert told["pr"] == "v=TLSRPTv1; rua=mailto:tls@reports.test"
 
 
 @pytest.mark.requirement("8460-4.5-2", "8460-4.4-4")

@@ -39,7 +39,7 @@ def _report_in(content: bytes) -> tuple[email.message.EmailMessage, dict[str, An
     return parsed, json.loads(gzip.decompress(attachment.get_content()))
 
 
-@pytest.mark.requirement("8460-3-14", "8460-3-15", "8460-5.3.1-1", "8460-4.3-1", "8460-4.4-4")
+@pytest.mark.requirement("8460-3-14", "8460-3-15", "8460-5.3.1-1", "8460-4-2", "8460-4.4-4")
 def test_the_domain_gets_a_report_of_what_happened_in_spite_of_its_own_broken_tlsa(
     reporting: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,7 @@ class Reporter:
 
     @contextlib.contextmanager
     def _running(self, program: str) -> Iterator[subprocess.Popen[bytes]]:
-        command = [_PROGRAMS / program, "--config_file", self.folder / "tlsrpt.cfg"]
+        command = [str(_PROGRAMS / program), "--config_file", str(self.folder / "tlsrpt.cfg")]
         with (self.folder / f"{program}.out").open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
             try:

@@ -53,6 +53,73 @@ def test_the_strings_of_a_record_are_joined_with_nothing_between_them() -> None:
     assert record.id == "20160831"
 
 
+FAILS_THE_POLICY = [
+    pytest.param("sts-expired.test", "certificate-expired", id="expired"),
+    pytest.param("sts-self-signed.test", "certificate-not-trusted", id="self-signed"),
+    pytest.param("sts-plain.test", "starttls-not-offered", id="no STARTTLS"),
+    pytest.param("sts-common-name.test", "certificate-name-mismatch", id="common name only"),
+    pytest.param("sts-other-label.test", "certificate-name-mismatch", id="another host of the pattern"),
+    pytest.param("sts-domain-name.test", "certificate-name-mismatch", id="the domain itself"),
+    pytest.param("sts-alias.test", "certificate-name-mismatch", id="the end of an insecure alias"),
+]
+
+
+@pytest.mark.requirement(
+    "8461-4-1", "8461-4.2-1", "8461-4.2-2", "8461-4.2-3", "8461-5-1", "8461-5-5", "8689-3-1", "6125-6.2.1-1"
+)
+@pytest.mark.parametrize(("domain", "reason"), FAILS_THE_POLICY)
+def test_a_host_that_fails_an_enforced_policy_is_passed_over(
+    lab: Laboratory, domain: str, reason: str
+) -> None:
+    """What is said of it, it has to prove; only `TLS-Required: No` gets the message there."""
+    host = lab.destination(f"mx.{domain}")
+
+    [outcome] = deliver(lab.settings(), message(UNSTATED), f"u@{domain}")
+    assert in_words(outcome) == f"deferred 451 4.7.5 {reason}"
+    assert host.messages == []
+
+    [outcome] = deliver(lab.settings(), message(Requirement.OPTIONAL), f"u@{domain}")
+    assert in_words(outcome) == f"delivered {'cleartext' if domain == 'sts-plain.test' else 'encrypted'}"
+
+
+@pytest.mark.requirement("8461-4.2-3")
+def test_a_star_in_the_certificate_may_stand_for_the_hosts_label(lab: Laboratory) -> None:
+    """And one in the policy for the same."""
+    [outcome] = deliver(lab.settings(), message(UNSTATED), "u@sts-star.test")
+
+    assert in_words(outcome) == "delivered sts-pkix"
+
+
+@pytest.mark.requirement("8461-4.1-3")
+def test_a_domain_that_is_its_own_host_has_to_be_in_its_policy(lab: Laboratory) -> None:
+    """There is no MX record, and the policy lists another host."""
+    [outcome] = deliver(lab.settings(), message(UNSTATED), "u@sts-implicit.test")
+
+    assert in_words(outcome) == "deferred 451 4.7.5 sts-mismatch"
+    assert lab.destination("sts-implicit.test").connections == []
+
+
+@pytest.mark.requirement("8461-5.1-1")
+def test_a_host_that_the_policy_lists_is_used_behind_one_that_it_does_not(lab: Laboratory) -> None:
+    """In the order of MX."""
+    [outcome] = deliver(lab.settings(), message(UNSTATED), "u@sts-second.test")
+
+    assert (in_words(outcome), outcome.host) == ("delivered sts-pkix", "mx2.sts-second.test")
+    assert lab.destination("mx1.sts-second.test").connections == []
+
+
+@pytest.mark.requirement("8689-4.2.1-3", "8689-4.2.1-2")
+@pytest.mark.parametrize("accepted", [False, True], ids=["by default", "where testing policies prove names"])
+def test_a_policy_in_mode_testing_excuses_no_mismatch(lab: Laboratory, accepted: bool) -> None:
+    """Not under REQUIRETLS, whatever the operator lets such policies do."""
+    settings = lab.settings(mta_sts={"accept_testing": accepted})
+
+    [outcome] = deliver(settings, message(REQUIRED), "u@testing-elsewhere.test")
+
+    assert in_words(outcome) == "failed 550 5.7.10 name-not-proven"
+    assert lab.destination("mx.testing-elsewhere.test").connections == []
+
+
 def _smarthost(lab: Laboratory, host: str) -> dict[str, str]:
     return {"smarthost": f"{host}:{lab.port}"}
 

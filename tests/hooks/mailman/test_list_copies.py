@@ -25,7 +25,7 @@ def score_of(mlist: Any, address: str) -> float:
     return float(mlist.members.get_member(address).bounce_score)
 
 
-@pytest.mark.requirement("8689-6-1", "8689-4.1-5")
+@pytest.mark.requirement("8689-6-1", "8689-6-2", "8689-4.1-5")
 def test_every_copy_of_a_tagged_post_demands_what_the_post_demanded(bed: Bed) -> None:
     """The parameter stands on MAIL of every copy, and nobody gets it without."""
     bed.create_list([REACHED, "e@sts.test", NO_KEYWORD, UNPROVEN])
@@ -106,6 +106,7 @@ def test_a_refusal_by_the_next_hop_counts_for_nobody_either(bed: Bed, lab: Labor
     assert len(bed.delivered("sender.test")) == 2
 
 
+@pytest.mark.requirement("8689-6-2")
 def test_poster_and_owner_get_one_summary_each(bed: Bed) -> None:
     """Grouped by reason and domain, without addresses, subject or body; the poster sees no domains."""
     members = [f"m{n}@no-keyword.test" for n in range(12)]

@@ -77,6 +77,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.requirement("7505-4.1-2")
 @pytest.mark.parametrize(("domain", "code", "status"), REFUSED, ids=[case[0] for case in REFUSED])
 def test_a_tagged_message_that_may_not_travel_is_refused_to_its_sender(
     forwarder: RunningApp, lab: Laboratory, domain: str, code: int, status: bytes

@@ -78,7 +78,7 @@ def test_what_was_delivered_leaves_the_queue(office: PostOffice, store: queue.Qu
     assert len(office.sent) == 5
 
 
-@pytest.mark.requirement("8689-4.1-6")
+@pytest.mark.requirement("8689-4.1-6", "5321-4.5.4.1-1")
 @pytest.mark.usefixtures("forward")
 @pytest.mark.parametrize(
     ("age", "wait"),
@@ -119,6 +119,7 @@ def test_what_is_deferred_goes_out_when_it_can(office: PostOffice, store: queue.
     assert office.messages[-1].requirement is Requirement.REQUIRED
 
 
+@pytest.mark.requirement("5321-4.5.4.1-1")
 @pytest.mark.usefixtures("forward")
 def test_after_its_lifetime_it_bounces(office: PostOffice, store: queue.Queue) -> None:
     """With the last answer, and no content."""
