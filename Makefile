@@ -5,7 +5,7 @@ BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test lint docs man bench wheel-test clean
+.PHONY: demo test lint docs man bench conformance wheel-test clean
 
 demo: $(READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.lab.demo
@@ -31,10 +31,13 @@ bench: $(READY) ## measure, beside others, in one run
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@$(BIN)/python -m tests.bench
 
+conformance: $(READY) ## run the tests that show requirements of RFCs, write docs/conformance.md
+	$(BIN)/python -m tests.conformance.report -n $(WORKERS)
+
 wheel-test: $(READY) ## build the wheel and run the tests against it, the sources out of reach
 	sh tests/wheel_test.sh $(BIN)/python $(WORKERS)
 
-$(READY): setup.cfg pyproject.toml tests/lab/prepare.sh
+$(READY): setup.cfg pyproject.toml tests/lab/prepare.sh tests/interop/fetch.sh tests/interop/package-lock.json
 	sh tests/lab/prepare.sh $(PYTHON) $(VENV)
 	@touch $@
 

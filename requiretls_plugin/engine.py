@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import itertools
 import logging
@@ -91,6 +92,13 @@ class Engine:
         then is cancelled, and its caller gets EngineStopped.
         """
         self._loop.stop(self._close, timeout)
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start *coroutine* on the loop and return at once; for threads other than the loop's.
+
+        The future is cancelled if the engine is stopped. Raises EngineStopped.
+        """
+        return self._loop.submit(coroutine)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* on the loop and return its result; for threads other than the loop's.

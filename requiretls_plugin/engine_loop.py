@@ -80,11 +80,7 @@ class EngineLoop:
         Raises EngineStopped, TimeoutError after *timeout* seconds (the coroutine
         is cancelled then), and what *coroutine* raises.
         """
-        try:
-            future = self._submitted(coroutine)
-        except EngineStopped:
-            coroutine.close()
-            raise
+        future = self.submit(coroutine)
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
@@ -92,6 +88,17 @@ class EngineLoop:
             raise
         except concurrent.futures.CancelledError:
             raise EngineStopped("the engine was stopped") from None
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start *coroutine* and return at once; raises EngineStopped.
+
+        The future is cancelled if the loop ends first.
+        """
+        try:
+            return self._submitted(coroutine)
+        except EngineStopped:
+            coroutine.close()
+            raise
 
     def _submitted(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         if self._process != os.getpid():

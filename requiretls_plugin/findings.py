@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from requiretls_plugin.delivery.attempt import DeliveryRules, hosts_to_try, verdict_without_hosts
+from requiretls_plugin.delivery.attempt import DeliveryRules
+from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.proof import Proof, security_of, shortfall
 from requiretls_plugin.delivery.session import Session

@@ -7,7 +7,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from requiretls_plugin.delivery.attempt import DeliveryRules, hosts_to_try, verdict_without_hosts
+from requiretls_plugin.delivery.attempt import DeliveryRules
+from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.verdict import combined
 from requiretls_plugin.domain_name import DomainName

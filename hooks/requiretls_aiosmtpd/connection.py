@@ -22,13 +22,15 @@ MAIL_LINE = COMMAND_LINE + 26 + 17 + 10 + MAIL_LINE_INCREMENT + dsn_parameters.M
 RCPT_LINE = COMMAND_LINE + dsn_parameters.RCPT_LINE_INCREMENT
 AUTH_LINE = 12_288 - 2
 
+TOO_MANY = Reply(421, "4.3.2", "Too many connections")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Server shuts down, come again")
 
 
 class Connection(smtp.SMTP):
     """A connection that answers safely, and is patient with the busy only.
 
-    *open_connections* is a set of the caller's that it joins while it lasts.
+    *open_connections* is a set of the caller's that it joins while it lasts;
+    one that would be more than *max_connections* in it is sent away.
     """
 
     # No line of a message is too long; this is how much is buffered before the client has to wait.
@@ -36,11 +38,17 @@ class Connection(smtp.SMTP):
     command_size_limit = COMMAND_LINE
 
     def __init__(
-        self, handler: Any, *, open_connections: set[Connection] | None = None, **arguments: Any
+        self,
+        handler: Any,
+        *,
+        open_connections: set[Connection] | None = None,
+        max_connections: int | None = None,
+        **arguments: Any,
     ) -> None:
         # aiosmtpd keeps these limits on the class, where every new connection resets everybody's.
         self.command_size_limits = collections.defaultdict(lambda: COMMAND_LINE)
         self._open_connections = open_connections if open_connections is not None else set()
+        self._max_connections = max_connections
         self._greeting_sent = False
         self._last_heard = 0.0
         self._reading_message = self._handler_works = False
@@ -78,18 +86,22 @@ class Connection(smtp.SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, for the first time or inside TLS."""
-        self._open_connections.add(self)
         super().connection_made(transport)
+        self._open_connections.add(self)
+        if self._max_connections is not None and len(self._open_connections) > self._max_connections:
+            self.dismiss(TOO_MANY)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
         self._open_connections.discard(self)
         super().connection_lost(error)
 
-    def dismiss(self) -> None:
-        """Tell the client that the server shuts down, and hang up; not for busy connections."""
+    def dismiss(self, reply: Reply) -> None:
+        """Tell the client why, and hang up; not for busy connections."""
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
         if self.transport is not None:
-            self._writer.write(f"{SHUTTING_DOWN}\r\n".encode("ascii"))
+            self._writer.write(f"{reply}\r\n".encode("ascii"))
             self.transport.close()
 
     # Replies

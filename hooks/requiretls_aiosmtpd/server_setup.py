@@ -24,3 +24,10 @@ def quiet_aiosmtpd() -> None:
     log.disabled = False
     if log.level == logging.NOTSET:
         log.setLevel(logging.WARNING)
+
+
+def revive_loggers() -> None:
+    """Switch this package's loggers on again, as fileConfig switches off all that it does not name."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("requiretls"):
+            logging.getLogger(name).disabled = False

@@ -29,14 +29,18 @@ class Adapter:
         self.settings = settings
         self.engine = Engine(settings)
 
+    def started_engine(self) -> Engine:
+        """Return the engine, started in this process; raises SettingsError if it cannot be."""
+        self.engine.start()
+        return self.engine
+
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Return the result of *work*, done on the engine, which is started if need be.
 
         Raises SettingsError if it cannot be, TimeoutError after *timeout*
         seconds, EngineStopped, and what *work* raises.
         """
-        self.engine.start()
-        return self.engine.run(work, timeout)
+        return self.started_engine().run(work, timeout)
 
     @property
     def patience(self) -> float:

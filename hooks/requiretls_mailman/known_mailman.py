@@ -28,6 +28,8 @@ SHAPES = {
     "mailman.core.switchboard.Switchboard.enqueue": "(self, _msg, _metadata=None, **_kws)",
     "mailman.handlers.to_digest.ToDigest.process": "(self, mlist, msg, msgdata)",
     "mailman.mta.base.BaseDelivery._deliver_to_recipients": "(self, mlist, msg, msgdata, recipients)",
+    "mailman.mta.base.IndividualDelivery.deliver": "(self, mlist, msg, msgdata)",
+    "mailman.mta.bulk.BulkDelivery.deliver": "(self, mlist, msg, msgdata)",
     "mailman.mta.connection.Connection.quit": "(self)",
     "mailman.mta.connection.Connection.sendmail": "(self, envsender, recipients, msg)",
     "mailman.mta.deliver.deliver": "(mlist, msg, msgdata)",

@@ -13,6 +13,7 @@ from typing import Any
 from salmon import mail, queue, routing
 from salmon.server import SMTPError, undeliverable_message
 
+from requiretls_aiosmtpd import revive_loggers
 from requiretls_aiosmtpd.status_lines import reply_of
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.reason import Reason
@@ -71,6 +72,7 @@ class QueueReceiver:
 
     def start(self, one_shot: bool = False) -> None:
         """Handle messages until `stop`; with *one_shot*, until none is due."""
+        revive_loggers()
         self.engine.start()
         self._workers.start()
         stop_on_signals(self.stop)

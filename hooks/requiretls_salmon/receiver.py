@@ -11,7 +11,7 @@ import time
 from typing import Any, ClassVar
 
 from aiosmtpd.smtp import Session
-from salmon import mail
+from salmon import mail, routing
 
 from requiretls_aiosmtpd import (
     LMTPSession,
@@ -20,9 +20,10 @@ from requiretls_aiosmtpd import (
     bound_tcp_socket,
     bound_unix_socket,
     quiet_aiosmtpd,
+    revive_loggers,
     server_tls_context,
 )
-from requiretls_aiosmtpd.connection import Connection
+from requiretls_aiosmtpd.connection import SHUTTING_DOWN, Connection
 from requiretls_plugin.errors import PluginError
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.settings import ReceiveSettings
@@ -40,6 +41,9 @@ ONE_RECIPIENT = Reply(451, "4.5.3", "One recipient in each transaction, please")
 DEFAULT_WORKERS = 8
 DEFAULT_SIZE_LIMIT = 2**25
 DRAIN_SECONDS = 30.0
+
+# Each takes a file descriptor, of which a process has 1024 by default.
+MAX_CONNECTIONS = 500
 
 
 class Receiver:
@@ -71,6 +75,9 @@ class Receiver:
     def start(self) -> None:
         """Begin to receive; returns at once, and the process lives on in the workers' threads."""
         quiet_aiosmtpd()
+        revive_loggers()
+        if routing.Router.RELOAD:
+            logging.warning("Router.RELOAD is on: messages are handled one at a time")
         self.engine.start()
         self._workers.start()
         self._server = self.engine.run(self._serve())
@@ -105,6 +112,7 @@ class Receiver:
             Intake(self),
             advertise=self.engine.settings.receive.advertise,
             open_connections=self._connections,
+            max_connections=MAX_CONNECTIONS,
             data_size_limit=self._size_limit,
             hostname=self._hostname,
             ident="Salmon",
@@ -120,7 +128,7 @@ class Receiver:
         deadline = time.monotonic() + timeout
         while self._connections and time.monotonic() < deadline:
             for connection in [one for one in self._connections if not one.busy]:
-                connection.dismiss()
+                connection.dismiss(SHUTTING_DOWN)
             await asyncio.sleep(0.01)
 
     def process_message(self, Peer: Any, From: Any, To: Any, Data: Any, **kwargs: Any) -> str | None:  # noqa: N803

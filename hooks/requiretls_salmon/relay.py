@@ -68,6 +68,7 @@ class Relay(server.Relay):  # type: ignore[misc] # Salmon has no types
             wrapping=Wrapping.IMPLICIT if self.ssl else Wrapping.STARTTLS,
             protocol=Protocol.LMTP if self.lmtp else Protocol.SMTP,
             login=Login(self.username, self.password) if self.username and self.password else None,
+            encrypted=bool(self.starttls),
         )
 
     def deliver(

@@ -48,7 +48,7 @@ class Workers:
         box.put(job)
 
     async def result_of(self, job: Callable[[], Result]) -> Result:
-        """Let a thread do *job* and return its result; what it raises is raised here.
+        """Let a thread do *job* and return its result; raises RuntimeError because of what it raises.
 
         If this is cancelled before a thread took the job, none does.
         """
@@ -70,7 +70,9 @@ class Workers:
             try:
                 result = job()
             except BaseException as error:
-                raised = error
+                # SystemExit would end the loop, and a future takes no StopIteration.
+                raised = RuntimeError(f"a job raised {type(error).__name__}")
+                raised.__cause__ = error
             loop.call_soon_threadsafe(done, result, raised)
 
         self.submit(work)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from requiretls_plugin import reply as replies
 from requiretls_plugin.delivery.content import Content
+from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome
 from requiretls_plugin.delivery.pool import Place, Pool
@@ -19,14 +19,10 @@ from requiretls_plugin.level import Level
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.demand import Rules, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
-from requiretls_plugin.policy.mx_lookup import MailLoop, MXFailed, NoSuchDomain, NoUsableMX, NullMX
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.sts import STSFound
-from requiretls_plugin.policy.tlsa_lookup import HostUnknown
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
-
-NO_USABLE_HOST = replies.Reply(550, "5.4.4", "Recipient domain names no usable mail host")
 
 # What a newer MTA-STS policy could change.
 _STS_MAY_BE_STALE = frozenset(
@@ -41,8 +37,6 @@ _STS_MAY_BE_STALE = frozenset(
         Reason.CERTIFICATE_NOT_TRUSTED,
     }
 )
-
-_ORDER = random.SystemRandom()
 
 Observer = Callable[[Attempt], Awaitable[None]]
 
@@ -169,20 +163,23 @@ class Delivery:
             reply = handover.unsendable[recipient]
             return self._outcome(session, recipient, Disposition.FAILED, reply, Reason.REJECTED)
         answer = handover.replies.get(recipient)
-        refusal = handover.refusal or _hung_up(session)
-        if recipient in handover.doubtful:
-            # The message may have arrived; offering it to another host now could double it.
-            reply = deferral(refusal, replies.CONNECTION_LOST)
-            return self._outcome(session, recipient, Disposition.DEFERRED, reply, refusal.reason)
         if answer is None:
-            self._refusals.append(refusal)
-            return None
+            return self._without_answer(session, handover, recipient)
         if answer.kind == 2:
             return self._outcome(session, recipient, Disposition.DELIVERED, answer.as_reply(), None, answer)
         if answer.kind == 5:
             reply = answer.as_reply()
             return self._outcome(session, recipient, Disposition.FAILED, reply, Reason.REJECTED, answer)
         self._refusals.append(_put_off(session, answer))
+        return None
+
+    def _without_answer(self, session: Session, handover: Handover, recipient: Recipient) -> Outcome | None:
+        refusal = handover.refusal or _hung_up(session)
+        if recipient in handover.doubtful:
+            # The message may have arrived; offering it to another host now could double it.
+            reply = deferral(refusal, replies.CONNECTION_LOST)
+            return self._outcome(session, recipient, Disposition.DEFERRED, reply, refusal.reason)
+        self._refusals.append(refusal)
         return None
 
     def _outcome(
@@ -249,35 +246,6 @@ class Delivery:
                 trial=session.trial,
             )
         )
-
-
-def verdict_without_hosts(evidence: Evidence) -> CombinedVerdict | None:
-    """Return the verdict where DNS alone decides, None if there are hosts to try."""
-    match evidence.mx:
-        case NullMX():
-            return CombinedVerdict(Disposition.FAILED, replies.NULL_MX, Reason.NULL_MX, None)
-        case NoSuchDomain():
-            return CombinedVerdict(Disposition.FAILED, replies.NO_SUCH_DOMAIN, Reason.NO_SUCH_DOMAIN, None)
-        case MXFailed(bogus, why):
-            reason = Reason.DNSSEC_BOGUS if bogus else Reason.DNS_FAILURE
-            reply = replies.DNS_LOOKUP_FAILED.with_text(f"MX lookup failed: {why}")
-            return CombinedVerdict(Disposition.DEFERRED, reply, reason, None)
-        case MailLoop():
-            return CombinedVerdict(Disposition.FAILED, replies.MAIL_LOOP, Reason.CONFIGURATION, None)
-        case NoUsableMX():
-            return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
-    if not hosts_to_try(evidence):
-        return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
-    return None
-
-
-def hosts_to_try(evidence: Evidence) -> list[HostEvidence]:
-    """Return the hosts in the order to try, equals in a new random one (RFC 5321 section 5.1).
-
-    One that DNS knows no address of is passed over without a word.
-    """
-    hosts = [host for host in evidence.hosts if not isinstance(host.lookup, HostUnknown)]
-    return sorted(hosts, key=lambda host: (host.preference, _ORDER.random())) if len(hosts) > 1 else hosts
 
 
 def _settled(recipient: Recipient, verdict: CombinedVerdict) -> Outcome:

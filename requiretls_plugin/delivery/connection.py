@@ -99,8 +99,9 @@ class Connection(asyncio.Protocol):
         before the question, so no answer after it could be told from another.
         Only 421 may come at any time (RFC 5321 section 3.8).
         """
-        if any(reply.code != 421 for reply in self._replies):
-            raise ProtocolViolation(f"the server answered what was not asked: {self._replies[0].quoted!r}")
+        for reply in self._replies:
+            if reply.code != 421:
+                raise ProtocolViolation(f"the server answered what was not asked: {reply.quoted!r}")
         self._write(commands)
 
     async def say_content(self, content: bytes, timeout: float) -> None:

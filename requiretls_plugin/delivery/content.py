@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-
-_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Content:
         smuggling"). A missing last line end is added.
         """
         if not _has_only_crlf(content):
-            content = _ANY_LINE_END.sub(b"\r\n", content)
+            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
         if content and not content.endswith(b"\r\n"):
             content += b"\r\n"
         stuffed = content.replace(b"\r\n.", b"\r\n..")

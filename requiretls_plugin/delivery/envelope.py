@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 
 from requiretls_plugin.delivery.content import Content
 from requiretls_plugin.dsn_parameters import mail_parameters, rcpt_parameters
@@ -18,7 +16,6 @@ SMTPUTF8_NEEDED = Reply(553, "5.6.7", "The message needs SMTPUTF8, which the ser
 NO_COMMAND = Reply(501, "5.5.4", "The envelope cannot be written as an SMTP command")
 
 
-@dataclass(frozen=True)
 class Envelope:
     """One message as one server is told of it.
 
@@ -27,16 +24,24 @@ class Envelope:
     to REQUIRETLS, so its bounce must not carry the content either.
     """
 
-    message: Message
-    content: Content
-    extensions: Extensions
-    requiretls: bool = False
-    headers_only: bool = False
+    def __init__(
+        self,
+        message: Message,
+        content: Content,
+        extensions: Extensions,
+        *,
+        requiretls: bool = False,
+        headers_only: bool = False,
+    ) -> None:
+        self.extensions = extensions
+        self._size = content.size
+        self._limit = extensions.size
+        self._mail = _mail(message, content, extensions, requiretls, headers_only)
+        self._sender_needs_smtputf8 = _sender_needs_smtputf8(message)
 
     def refusal(self, recipient: Recipient) -> Reply | None:
         """Return why this server cannot take the message for *recipient* at all, None if it can."""
-        limit = self.extensions.size
-        if limit and self.content.size > limit:
+        if self._limit and self._size > self._limit:
             return MESSAGE_TOO_BIG
         if self._needs_smtputf8(recipient) and not self.extensions.smtputf8:
             return SMTPUTF8_NEEDED
@@ -54,22 +59,6 @@ class Envelope:
         """Return the RCPT command for *recipient*, which has no refusal."""
         return f"{self._rcpt(recipient)}\r\n".encode()
 
-    @cached_property
-    def _mail(self) -> str:
-        message, extensions = self.message, self.extensions
-        words = [f"MAIL FROM:{_path(message.return_path)}"]
-        if "SIZE" in extensions:
-            words.append(f"SIZE={self.content.size}")
-        # Without 8BITMIME the bytes go all the same: changing them would break signatures, and
-        # servers that pass on seven bits only have died out.
-        if extensions.eightbitmime and self.content.eight_bit:
-            words.append("BODY=8BITMIME")
-        if extensions.dsn:
-            words += mail_parameters(Ret.HDRS if self.headers_only else message.ret, message.envid)
-        if self.requiretls:
-            words.append(KEYWORD)
-        return " ".join(words)
-
     def _rcpt(self, recipient: Recipient) -> str:
         words = [f"RCPT TO:{_path(recipient.address)}"]
         if self.extensions.dsn:
@@ -80,12 +69,31 @@ class Envelope:
         # An international domain alone has another form (RFC 6531 section 3.2).
         return self._sender_needs_smtputf8 or not recipient.address.local_part.isascii()
 
-    @cached_property
-    def _sender_needs_smtputf8(self) -> bool:
-        sender = self.message.return_path
-        # A sender who asked for SMTPUTF8 may not have used it.
-        header_does = self.message.smtputf8 and not self.message.header.isascii()
-        return header_does or (sender is not None and not sender.local_part.isascii())
+
+def _mail(
+    message: Message, content: Content, extensions: Extensions, requiretls: bool, headers_only: bool
+) -> str:
+    """Return MAIL with all its parameters but SMTPUTF8, which depends on the recipients."""
+    words = [f"MAIL FROM:{_path(message.return_path)}"]
+    if "SIZE" in extensions:
+        words.append(f"SIZE={content.size}")
+    # Without 8BITMIME the bytes go all the same: changing them would break signatures, and
+    # servers that pass on seven bits only have died out.
+    if extensions.eightbitmime and content.eight_bit:
+        words.append("BODY=8BITMIME")
+    if extensions.dsn:
+        words += mail_parameters(Ret.HDRS if headers_only else message.ret, message.envid)
+    if requiretls:
+        words.append(KEYWORD)
+    return " ".join(words)
+
+
+def _sender_needs_smtputf8(message: Message) -> bool:
+    sender = message.return_path
+    if sender is not None and not sender.local_part.isascii():
+        return True
+    # A sender who asked for SMTPUTF8 may not have used it.
+    return message.smtputf8 and not message.header.isascii()
 
 
 def _path(address: MailAddress | None) -> str:

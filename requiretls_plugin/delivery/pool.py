@@ -133,12 +133,11 @@ class Pool(Generic[S]):
         return self._taken_total
 
     async def _acquire(self, demand: Demand) -> Place[S]:
+        # Whoever waits cannot go on now, or would have been served: nobody is overtaken by this.
+        place = self._grant(demand)
+        if place is not None:
+            return place
         host = _host(demand)
-        if host not in self._waiting:
-            # Those who wait at other hosts cannot go on now, or they would have been served.
-            place = self._grant(demand)
-            if place is not None:
-                return place
         turn = _Turn[S](demand, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(host, deque()).append(turn)
         try:

@@ -56,11 +56,11 @@ class ServerReply:
 
     def as_reply(self) -> Reply:
         """Return the reply in a form that can be passed on; raises ValueError for 3yz, no verdict."""
-        status = self.status or f"{self.kind}.0.0"
+        text = self.text
         try:
-            return Reply(self.code, status, self.text)
+            return Reply(self.code, self.status or f"{self.kind}.0.0", text)
         except ValueError:  # a status with leading zeros
-            return Reply(self.code, f"{self.kind}.0.0", self.text)
+            return Reply(self.code, f"{self.kind}.0.0", text)
 
 
 class ReplyReader:

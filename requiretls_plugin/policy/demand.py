@@ -29,13 +29,7 @@ from requiretls_plugin.policy.next_hop import (
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.sts import STSFound, STSUnavailable
 from requiretls_plugin.policy.sts_policy import Mode
-from requiretls_plugin.policy.tlsa_lookup import (
-    DANE,
-    DANEFailed,
-    DANERecords,
-    HostLookupFailed,
-    HostUnknown,
-)
+from requiretls_plugin.policy.tlsa_lookup import DANE, DANEFailed, DANERecords, HostLookupFailed, HostUnknown
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.security import Security
@@ -144,15 +138,16 @@ def _dns_refusal(host: HostEvidence, bogus: bool, why: str) -> Refusal:
 
 
 def _plain(evidence: Evidence, host: HostEvidence, addresses: tuple[IPAddress | UNIXSocket, ...]) -> Demand:
-    """TLS if offered, nobody authenticated, cleartext otherwise."""
+    """TLS if offered, nobody authenticated, cleartext otherwise unless the app wants none."""
     hop = evidence.next_hop
     implicit_tls = isinstance(hop, NamedHop) and hop.implicit_tls
+    encryption = implicit_tls or (isinstance(hop, NamedHop) and hop.encrypted)
     return Demand(
         host=host.host,
         port=evidence.port,
         addresses=(host.host,) if isinstance(host.host, UNIXSocket) else addresses,
-        security=Security.ENCRYPTED if implicit_tls else Security.CLEARTEXT,
-        encryption=implicit_tls,
+        security=Security.ENCRYPTED if encryption else Security.CLEARTEXT,
+        encryption=encryption,
         implicit_tls=implicit_tls,
         lmtp=isinstance(hop, NamedHop) and hop.protocol is Protocol.LMTP,
     )

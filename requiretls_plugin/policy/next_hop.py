@@ -84,13 +84,15 @@ class NamedHop:
     """A server that the operator, the app or a plugin named; no MX lookup.
 
     With *login* every message has to go over a session in which the server
-    proved who it is, whatever its sender asked for.
+    proved who it is, whatever its sender asked for; with *encrypted* over TLS
+    at the least.
     """
 
     server: ServerAddress | UNIXSocket
     wrapping: Wrapping = Wrapping.STARTTLS
     protocol: Protocol = Protocol.SMTP
     login: Login | None = None
+    encrypted: bool = False
 
     @property
     def implicit_tls(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import burst, delivery, policy, receiving
+from tests.bench import burst, delivery, policy, receiving, relaying
 
 PARTS = ("delivery", "burst", "policy", "receiving")
 
@@ -47,7 +47,7 @@ def _print(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> Non
 
 def _receiving(console: Console) -> None:
     table = Table("receiving", "load", "messages/s", "server CPU ms/message", "another client waits, ms")
-    for figure in receiving.run():
+    for figure in (*receiving.run(), relaying.run()):
         numbers = f"{figure.per_second:,.0f}", f"{figure.cpu_ms:.2f}", f"{figure.wait_ms:.1f}"
         table.add_row(figure.server, figure.load, *numbers)
     console.print(table)

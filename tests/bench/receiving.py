@@ -121,13 +121,13 @@ def _measure(pid: int, port: int, load: Load, tls: bool) -> tuple[float, float, 
     for worker in workers:
         worker.start()
     ready.wait()
-    wall, cpu = time.perf_counter(), _cpu_seconds(pid)
+    wall, cpu = time.perf_counter(), cpu_seconds(pid)
     waits = _watch(port, workers)
     for worker in workers:
         worker.join()
     seconds = time.perf_counter() - wall
     messages = PROCESSES * THREADS * load.messages
-    return messages / seconds, (_cpu_seconds(pid) - cpu) * 1000 / messages, statistics.median(waits or [0.0])
+    return messages / seconds, (cpu_seconds(pid) - cpu) * 1000 / messages, statistics.median(waits or [0.0])
 
 
 def _watch(port: int, workers: list[multiprocessing.Process]) -> list[float]:
@@ -147,7 +147,8 @@ def _watch(port: int, workers: list[multiprocessing.Process]) -> list[float]:
     return waits
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -168,25 +169,26 @@ def _client_process(port: int, load: Load, tls: bool, ready: threading.Barrier) 
 def _client(port: int, load: Load, context: ssl.SSLContext | None) -> None:
     body = b"Subject: x\r\n\r\n" + (b"x" * 70 + b"\r\n") * (load.size // 72) + b".\r\n"
     if load.reuse:
-        with _connected(port, context) as connection:
+        with connected(port, context) as connection:
             for _ in range(load.messages):
                 _send(connection, load.user, body)
     else:
         for _ in range(load.messages):
-            with _connected(port, context) as connection:
+            with connected(port, context) as connection:
                 _send(connection, load.user, body)
 
 
 @contextlib.contextmanager
-def _connected(port: int, context: ssl.SSLContext | None) -> Iterator[socket.socket]:
+def connected(port: int, context: ssl.SSLContext | None) -> Iterator[socket.socket]:
+    """Yield a connection that has greeted, inside TLS if there is a context."""
     connection: socket.socket = socket.create_connection(("127.0.0.1", port), 60)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     _reply(connection)
-    _say(connection, b"EHLO client.test\r\n")
+    say(connection, b"EHLO client.test\r\n")
     if context is not None:
-        _say(connection, b"STARTTLS\r\n")
+        say(connection, b"STARTTLS\r\n")
         connection = context.wrap_socket(connection)
-        _say(connection, b"EHLO client.test\r\n")
+        say(connection, b"EHLO client.test\r\n")
     try:
         yield connection
     finally:
@@ -195,11 +197,12 @@ def _connected(port: int, context: ssl.SSLContext | None) -> Iterator[socket.soc
 
 def _send(connection: socket.socket, user: str, body: bytes) -> None:
     for command in (b"MAIL FROM:<a@sender.test>", b"RCPT TO:<%s@receiver.test>" % user.encode(), b"DATA"):
-        _say(connection, command + b"\r\n")
-    _say(connection, body)
+        say(connection, command + b"\r\n")
+    say(connection, body)
 
 
-def _say(connection: socket.socket, octets: bytes) -> None:
+def say(connection: socket.socket, octets: bytes) -> None:
+    """Send *octets* and read a positive reply."""
     connection.sendall(octets)
     _reply(connection)
 

@@ -59,4 +59,6 @@ def _ids(node: ast.AST, named: Mapping[str, ast.expr]) -> Iterator[str | None]:
                 value = argument.value if isinstance(argument, ast.Constant) else None
                 yield value if isinstance(value, str) else None
         elif isinstance(child, ast.Name) and child.id in named:
-            yield from _ids(named[child.id], {name: value for name, value in named.items() if name != child.id})
+            yield from _ids(
+                named[child.id], {name: value for name, value in named.items() if name != child.id}
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -38,11 +39,11 @@ _HEAD = """\
 # Conformance
 
 What the RFCs ask of a mail server with REQUIRETLS, and the tests that show it: written by `make conformance`,
-which runs them. The entries are in [conformance/](conformance/README.md), each with what its test has to see.
+which runs them. The entries are in `docs/conformance/*.toml`, each with what its test has to see.
 *Elsewhere* names who fulfils an entry in the place of this package. Choices that an RFC leaves open are in
 [choices.md](choices.md). Tests are named from `tests/` on.
 
-| RFC | entries | shown by a test | elsewhere | not applicable | MUST and MUST NOT: shown, elsewhere, not applicable |
+| RFC | entries | shown by a test | elsewhere | not applicable | of MUST and MUST NOT, the same |
 |---|---|---|---|---|---|
 """
 
@@ -76,12 +77,21 @@ def _count(name: str, entries: Sequence[Entry], tests: Mapping[str | None, Seque
     return _cells(name, len(entries), *counts(entries), of_must)
 
 
+_MARKDOWN = re.compile(r"([\\\\`*_<>|\[\]])")
+
+
+def _plain(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
 def _row(entry: Entry, tests: Sequence[str], results: Mapping[str, str]) -> str:
     named = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in tests)
-    remarks = [f"elsewhere: {entry.elsewhere}"] if entry.elsewhere else []
-    remarks += [f"not applicable: {entry.not_applicable}"] if entry.not_applicable else []
+    remarks = [f"elsewhere: {_plain(entry.elsewhere)}"] if entry.elsewhere else []
+    remarks += [f"not applicable: {_plain(entry.not_applicable)}"] if entry.not_applicable else []
     shown = _worst([results.get(test, "not run") for test in tests]) if tests else ""
-    return _cells(entry.id, entry.level, entry.text, "<br>".join(filter(None, [named, *remarks])), shown)
+    return _cells(
+        entry.id, entry.level, _plain(entry.text), "<br>".join(filter(None, [named, *remarks])), shown
+    )
 
 
 def _worst(results: Sequence[str]) -> str:
@@ -89,7 +99,7 @@ def _worst(results: Sequence[str]) -> str:
 
 
 def _cells(*values: object) -> str:
-    return "| " + " | ".join(str(value).replace("|", "\\|") for value in values) + " |"
+    return "| " + " | ".join(map(str, values)) + " |"
 
 
 def without_results(text: str) -> str:

@@ -1,7 +1,11 @@
-"""Every requirement has a test that shows it, or says who else sees to it; docs/conformance.md tells the same."""
+"""Every requirement has a test that shows it, or says who else sees to it; docs/conformance.md agrees."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -100,7 +104,9 @@ PLACE = Path("tests/test_a.py")
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        pytest.param('@pytest.mark.requirement("8689-2-1", "8689-2-2")\n', ["8689-2-1", "8689-2-2"], id="mark"),
+        pytest.param(
+            '@pytest.mark.requirement("8689-2-1", "8689-2-2")\n', ["8689-2-1", "8689-2-2"], id="mark"
+        ),
         pytest.param("@pytest.mark.requirement(*others)\n", [None], id="not to be read"),
         pytest.param(
             '@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.requirement("8689-2-3"))])\n',
@@ -188,3 +194,47 @@ def test_sources_and_run_have_to_agree() -> None:
         "not found in the sources: c for 8689-2-3",
     ]
     assert disagreements(marks[:1], {"8689-2-1": {"a[1]": "passed"}}) == []
+
+
+SMALL_TESTS = """\
+import pytest
+
+@pytest.mark.requirement("8689-2-1", "8689-2-2")
+@pytest.mark.parametrize("x", [1, pytest.param(2, marks=pytest.mark.requirement("8689-2-3"))])
+def test_it(x):
+    assert x == 1
+
+@pytest.fixture
+def broken():
+    yield
+    raise OSError
+
+@pytest.mark.requirement("8689-2-4")
+def test_what_breaks_afterwards(broken):
+    pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_the_recorder_writes_how_each_test_of_a_requirement_ended(tmp_path: Path, workers: str) -> None:
+    """Also of tests that ran in another process, and of what fails after the test itself."""
+    (tmp_path / "test_small.py").write_text(SMALL_TESTS, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = requirement(id): x\n", encoding="utf-8")
+    file = tmp_path / "requirements.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "tests.conformance.recorder"]
+
+    subprocess.run(
+        [*command, "--requirements-json", str(file), "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        check=False,
+    )
+
+    small = "test_small.py::"
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "8689-2-1": {f"{small}test_it[1]": "passed", f"{small}test_it[2]": "failed"},
+        "8689-2-2": {f"{small}test_it[1]": "passed", f"{small}test_it[2]": "failed"},
+        "8689-2-3": {f"{small}test_it[2]": "failed"},
+        "8689-2-4": {f"{small}test_what_breaks_afterwards": "failed"},
+    }

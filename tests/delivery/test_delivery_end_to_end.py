@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.delivery.delivering import CONTENT, Watching, deliver, in_words, mess
 from tests.lab.catalogue import CATALOGUE
 from tests.lab.laboratory import Laboratory
 from tests.lab.smtp_record import Connection
+from tests.lab.smtp_script import Offer, Script
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 
@@ -176,6 +178,30 @@ def test_a_relaxed_destination_gets_required_messages(
     for accepted in lab.destination(f"mx.{domain}").messages:
         assert accepted.requiretls == outcome.requiretls
         assert ("RET=HDRS" in accepted.mail_parameters) != outcome.requiretls
+
+
+@pytest.mark.requirement("8689-2-11")
+def test_attack_the_keyword_in_cleartext_is_never_answered(lab: Laboratory) -> None:
+    """Not even at a relaxed destination is REQUIRETLS said outside TLS, whatever the server lists there."""
+    host = lab.destination("mx.no-starttls.test")
+    host.script = Script(starttls=False, requiretls=Offer.ALWAYS)
+
+    [outcome] = deliver(lab.settings(levels={"*": "opportunistic"}), message(REQUIRED), "u@no-starttls.test")
+
+    assert in_words(outcome) == "delivered cleartext"
+    assert not host.messages[0].requiretls
+
+
+def test_trust_anchors_that_cannot_be_read_are_our_mistake(lab: Laboratory, tmp_path: Path) -> None:
+    """The settings were right when they were read; nobody's message bounces because a file is gone."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(lab.authority.ca_file.read_bytes())
+    settings = lab.settings(tls={"ca_file": str(ca_file)})
+    ca_file.unlink()
+
+    [outcome] = deliver(settings, message(REQUIRED), "u@dnssec-pkix.test")
+
+    assert in_words(outcome) == "deferred 451 4.3.5 configuration"
 
 
 @pytest.mark.requirement("3461-5.2.1-1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -323,6 +324,12 @@ def test_a_handshake_that_was_not_due_is_a_mistake_of_ours() -> None:
 
     with pytest.raises(RuntimeError):
         opening.secured(tls(PROVED))
+
+
+def test_a_login_without_a_proof_is_a_mistake_of_ours() -> None:
+    """No demand of ours is like that; if one ever is, the password stays here."""
+    with pytest.raises(RuntimeError):
+        play(replace(ANYTHING, login=SUBMISSION.login), [GREETING, ehlo("AUTH PLAIN")])
 
 
 @pytest.mark.requirement("8689-4.2.1-18")

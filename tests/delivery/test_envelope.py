@@ -27,7 +27,8 @@ def envelope(
 ) -> Envelope:
     lines = ehlo(*keywords).lines if keywords else EVERYTHING.lines
     content = Content.of(message.content)
-    return Envelope(message, content, Extensions.parse(lines), requiretls, headers_only)
+    extensions = Extensions.parse(lines)
+    return Envelope(message, content, extensions, requiretls=requiretls, headers_only=headers_only)
 
 
 def mail(message: Message = MESSAGE, *keywords: str, to: Recipient = TO, **flags: bool) -> str:

@@ -354,19 +354,34 @@ def test_a_waiter_that_gives_up_is_forgotten() -> None:
 
 
 def test_a_place_granted_to_somebody_who_just_gave_up_is_not_lost() -> None:
-    """Whichever of the two comes first within one turn of the loop."""
+    """It gave up, and its place came before it could say so."""
 
     async def scene(world: World) -> None:
-        for cancel_first in (True, False):
-            holder, impatient = world.hold(ANYTHING), world.hold(ANYTHING)
+        async with world.pool.place(ANYTHING):
+            impatient = world.hold(ANYTHING)
             await settled()
-            if cancel_first:
-                impatient.task.cancel()
-            holder._let_go.set()
-            await holder.task
             impatient.task.cancel()
+        await settled()
+
+        assert impatient.task.cancelled()
+        await world.use(ANYTHING)
+
+    run(scene, total=1, per_host=1)
+
+
+def test_somebody_who_gives_up_a_place_just_granted_gives_it_back() -> None:
+    """Its place came, and it was cancelled before it could take it."""
+
+    async def scene(world: World) -> None:
+        async with world.pool.place(ANYTHING):
+            impatient = world.hold(ANYTHING)
             await settled()
-            await world.use(ANYTHING)
+        impatient.task.cancel()
+        await settled()
+
+        assert impatient.task.cancelled()
+        assert not impatient.granted
+        await world.use(ANYTHING)
 
     run(scene, total=1, per_host=1)
 

@@ -1,4 +1,4 @@
-"""Foreign clients that give one message to a server: all of the same form, so that tests can go through them."""
+"""Foreign clients that give one message to a server, all of one form, so that tests go through them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def by_smtplib(letter: Letter) -> Answer:
     """Send with Python's smtplib."""
     protocol = smtplib.LMTP if letter.protocol == "lmtp" else smtplib.SMTP
     with protocol("127.0.0.1", letter.port, local_hostname=HOSTNAME) as client:
-        client._host = letter.server_name  # type: ignore[union-attr] # what the certificate has to name
+        client._host = letter.server_name  # type: ignore[attr-defined] # what the certificate has to name
         if letter.starttls:
             client.starttls(context=letter.context)
         client.ehlo_or_helo_if_needed()
@@ -103,7 +103,7 @@ def by_aiosmtplib(letter: Letter) -> Answer:
                 await client.starttls(server_hostname=letter.server_name, tls_context=letter.context)
             connection = client.get_transport_info("socket")
             answer = await _aiosmtplib_answer(client, letter)
-        while connection.fileno() != -1:  # closing TLS takes some turns of the loop
+        while connection.fileno() != -1:  # noqa: ASYNC110 - asyncio tells nobody that TLS is closed
             await asyncio.sleep(0.001)
         return answer
 

@@ -21,8 +21,11 @@ _ELSEWHERE = MailHost(tlsa=("3 1 1",), listening=False)
 DOMAINS = (
     *(Domain(f"{name}.test", (_ELSEWHERE,)) for name in ("smtp-server", "no-keyword", "postfix", "exim")),
     Domain("sender.test", (MailHost(tlsa=("3 1 1",)),)),
-    Domain("three.test", records=("@ MX 1 mx.exim.test.", "@ MX 2 mx.postfix.test.", "@ MX 3 mx.smtp-server.test.")),
-)  # fmt: skip
+    Domain(
+        "three.test",
+        records=("@ MX 1 mx.exim.test.", "@ MX 2 mx.postfix.test.", "@ MX 3 mx.smtp-server.test."),
+    ),
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +35,8 @@ def foreign_lab() -> Iterator[Laboratory]:
         yield lab
 
 
-def _place(lab: Laboratory, name: str) -> Place:
+def place_of(lab: Laboratory, name: str) -> Place:
+    """Return where the server of NAME.test is to listen."""
     host = lab.destination(f"mx.{name}.test")
     return Place(host.name, host.address, host.port, host.certificate)
 
@@ -40,28 +44,28 @@ def _place(lab: Laboratory, name: str) -> Place:
 @pytest.fixture(scope="session")
 def smtp_server_on(foreign_lab: Laboratory) -> Iterator[SMTPServer]:
     """npm smtp-server with REQUIRETLS at smtp-server.test."""
-    with smtp_server(_place(foreign_lab, "smtp-server"), requiretls=True) as server:
+    with smtp_server(place_of(foreign_lab, "smtp-server"), requiretls=True) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def smtp_server_off(foreign_lab: Laboratory) -> Iterator[SMTPServer]:
     """npm smtp-server without REQUIRETLS at no-keyword.test."""
-    with smtp_server(_place(foreign_lab, "no-keyword"), requiretls=False) as server:
+    with smtp_server(place_of(foreign_lab, "no-keyword"), requiretls=False) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postfix_server(foreign_lab: Laboratory) -> Iterator[Postfix]:
     """Debian's Postfix at postfix.test."""
-    with postfix(_place(foreign_lab, "postfix")) as server:
+    with postfix(place_of(foreign_lab, "postfix")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def exim_server(foreign_lab: Laboratory) -> Iterator[Exim]:
     """Debian's Exim at exim.test."""
-    with exim(_place(foreign_lab, "exim")) as server:
+    with exim(place_of(foreign_lab, "exim")) as server:
         yield server
 
 

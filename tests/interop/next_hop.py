@@ -61,12 +61,12 @@ class NextHop(Protocol):
         """Return every message that it has taken so far."""
 
 
-def wait_for(hop: NextHop, subject: str) -> Arrived:
-    """Return the message with that *subject* once the server has it."""
+def wait_for(hop: NextHop, subject: str, saying: str = "") -> Arrived:
+    """Return the message with that *subject*, *saying* this somewhere, once the server has it."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         for message in hop.messages():
-            if message.subject == subject:
+            if message.subject == subject and saying.encode() in message.content:
                 return message
         time.sleep(0.02)
     raise AssertionError(f"{hop.place.name} has no message {subject!r}")

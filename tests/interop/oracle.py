@@ -48,7 +48,7 @@ class PosttlsFinger:
         self._folder = folder
 
     def probe(self, domain: str) -> Opinion:
-        """Return what it finds at the first host of *domain*: by DANE, by its name and the chain without TLSA."""
+        """Return what it finds at the first host of *domain*: by DANE, or by name and chain without TLSA."""
         program = f"{UNPACKED}/usr/sbin/posttls-finger"
         command = [
             *("env", f"MAIL_CONFIG={self._folder}", program, "-t", "5", "-T", "5"),

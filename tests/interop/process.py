@@ -38,15 +38,19 @@ mount --bind "$2/passwd" /etc/passwd
 mount --bind "$2/group" /etc/group
 [ ! -e "$2/resolv.conf" ] || mount --bind "$2/resolv.conf" /etc/resolv.conf
 shift 2
-exec env LD_LIBRARY_PATH=/mnt/usr/lib/postfix:"$(echo /mnt/usr/lib/*-linux-gnu)" "$@"
+env LD_LIBRARY_PATH=/mnt/usr/lib/postfix:"$(echo /mnt/usr/lib/*-linux-gnu)" "$@"
+exit $?
 """
+# Daemons that change their user are no longer told of their parent's death; but the shell is, and it
+# is the first process of a namespace, which all others in there do not outlive.
+_UNSHARE = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL")
 
 
 def in_private_view(folder: Path, command: Sequence[str], resolver: str | None = None) -> list[str]:
     """Return *command* such that it sees users, unpacked packages and resolver that nobody else sees.
 
-    *folder* takes the files for it; *resolver* is the IP address of a nameserver on port 53.
-    Raises LabError if this process may not make such views.
+    When it ends, so does every process that it started. *folder* takes the files for it; *resolver*
+    is the IP address of a nameserver on port 53. Raises LabError if this process may not make such views.
     """
     if os.geteuid() != 0:
         raise LabError(
@@ -56,11 +60,10 @@ def in_private_view(folder: Path, command: Sequence[str], resolver: str | None =
     (folder / "group").write_text(_GROUP)
     if resolver is not None:
         (folder / "resolv.conf").write_text(f"nameserver {resolver}\noptions edns0 trust-ad\n")
-    view = ["unshare", "--mount", "--propagation", "private"]
-    allowed = subprocess.run([*view, "true"], capture_output=True, text=True, check=False)
+    allowed = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
     if allowed.returncode:
         raise LabError(f"no private view of files: {allowed.stderr.strip()}; in a container: CAP_SYS_ADMIN")
-    return [*view, "sh", "-e", "-c", _VIEW, "sh", str(fetched()), str(folder), *command]
+    return [*_UNSHARE, "sh", "-e", "-c", _VIEW, "sh", str(fetched()), str(folder), *command]
 
 
 @contextlib.contextmanager

@@ -31,7 +31,10 @@ class Taken:
 
 @dataclass(slots=True)
 class Receiver:
-    """A server on 127.0.0.1 and *port* that speaks *protocol*; *refusal* is its answer to mail with a return path."""
+    """A server on 127.0.0.1 and *port* that speaks *protocol*.
+
+    *refusal* is its answer to messages with a return path, if it is not to take them.
+    """
 
     protocol: str
     refusal: str | None = None

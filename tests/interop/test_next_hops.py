@@ -125,7 +125,7 @@ def test_postfix_hears_quit_where_it_would_have_heard_mail(
 def test_the_third_host_gets_what_the_first_two_cannot_take(
     foreign_lab: Laboratory, exim_server: Exim, postfix_server: Postfix, smtp_server_on: SMTPServer
 ) -> None:
-    """Exim and Postfix come first by preference, smtp-server has REQUIRETLS; what is UNSTATED stays at Exim."""
+    """Exim and Postfix are preferred, smtp-server has REQUIRETLS; what is UNSTATED goes to Exim."""
     required, unstated = fresh("required"), fresh("unstated")
 
     [first] = deliver(foreign_lab.settings(), message(REQUIRED, content=content(required)), "u@three.test")

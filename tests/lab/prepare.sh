@@ -44,3 +44,5 @@ fi
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade "setuptools>=68" wheel
 "$venv/bin/pip" install --quiet --disable-pip-version-check --editable ".[redis,test,lint]"
+# What only the interoperability tests need; they say so themselves if it is missing.
+sh "$(dirname "$0")/../interop/fetch.sh" || echo "Without it the tests in tests/interop fail." >&2

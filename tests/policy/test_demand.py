@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
+from requiretls_plugin.policy.answers import TLSARecord
 from requiretls_plugin.policy.demand import Demand, Rules, demand_for
 from requiretls_plugin.policy.evidence import Evidence, NameProof
 from requiretls_plugin.policy.next_hop import (
@@ -484,12 +485,22 @@ def test_a_password_shows_nowhere() -> None:
 def test_the_tlsa_base_domain_goes_into_sni_and_is_the_first_reference_name() -> None:
     """The domain itself and its alias target are names for DANE-TA too, behind a secure MX."""
     target = DomainName("host.provider.example")
-    demand = verdict(REQUIRED, behind_mx(secure=True, dane=DANERecords(target, (USABLE,)), policy=ENFORCED))
+    anchor = TLSARecord(2, 1, 1, bytes(32))
+    demand = verdict(REQUIRED, behind_mx(secure=True, dane=DANERecords(target, (anchor,)), policy=ENFORCED))
 
     assert isinstance(demand, Demand)
     assert demand.sni == target
     assert demand.tlsa_names == (target, DOMAIN)
     assert demand.pkix_name == HOST
+
+
+@pytest.mark.requirement("7672-3.2.1-1")
+def test_where_no_name_is_checked_domains_that_share_a_host_demand_the_same() -> None:
+    """DANE-EE looks at no name, so a connection for one domain may serve another."""
+    demand = verdict(REQUIRED, behind_mx(secure=True, dane=DANERecords(HOST, (USABLE,))))
+
+    assert isinstance(demand, Demand)
+    assert demand.tlsa_names == (HOST,)
 
 
 @pytest.mark.requirement("7672-3.2.2-4")

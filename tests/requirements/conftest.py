@@ -30,6 +30,7 @@ _OTHER_NAME = Script(
 _UNSIGNED = ZoneKind.UNSIGNED
 _REPORTS = ('_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.test"',)
 
+
 def _under_policy(name: str, **host: Any) -> Domain:
     """Return an unsigned domain whose policy lists every host one label below it."""
     return Domain(f"{name}.test", (MailHost(**host),), _UNSIGNED, Policy.enforce(f"*.{name}.test"))
@@ -42,9 +43,7 @@ DANE_DOMAINS = (
         Domain(f"{name}.test", (MailHost(tlsa=tlsa, leaf=Leaf((f"mx.{name}.test",), issuer=Issuer.SELF)),))
         for name, tlsa in _USELESS.items()
     ),
-    *(
-        Domain(f"{name}-plain.test", (MailHost(tlsa=tlsa, script=_PLAIN),)) for name, tlsa in _USELESS.items()
-    ),
+    *(Domain(f"{name}-plain.test", (MailHost(tlsa=tlsa, script=_PLAIN),)) for name, tlsa in _USELESS.items()),
     Domain("unproven.test", zone=_UNSIGNED, records=("@ MX 10 mx.pkix-usage.test.",)),
     Domain("pkix-usage.test", (MailHost(preference=None, tlsa=("1 1 1",)),)),
     Domain(
@@ -53,7 +52,9 @@ DANE_DOMAINS = (
         _UNSIGNED,
         records=("@ MX 10 alias.alias.test.", "alias CNAME mx.alias.test."),
     ),
-    Domain("three.test", (MailHost("mx1", 10, _WRONG), MailHost("mx2", 20, _WRONG), MailHost("mx3", 30, _DANE))),
+    Domain(
+        "three.test", (MailHost("mx1", 10, _WRONG), MailHost("mx2", 20, _WRONG), MailHost("mx3", 30, _DANE))
+    ),
     Domain("other-name.test", (MailHost(tlsa=_DANE, leaf=Leaf(("unrelated.test",), days=EXPIRED)),)),
     Domain(
         "signed-alias.test",
@@ -76,7 +77,9 @@ DANE_DOMAINS = (
 )
 
 STS_DOMAINS = (
-    Domain("sts-good-dane-bad.test", (MailHost(tlsa=_WRONG),), policy=Policy.enforce("*.sts-good-dane-bad.test")),
+    Domain(
+        "sts-good-dane-bad.test", (MailHost(tlsa=_WRONG),), policy=Policy.enforce("*.sts-good-dane-bad.test")
+    ),
     Domain("sts.test", (MailHost(),), _UNSIGNED, Policy.enforce("mx.sts.test")),
     _under_policy("sts-expired", leaf=Leaf(("mx.sts-expired.test",), days=EXPIRED)),
     _under_policy("sts-self-signed", leaf=Leaf(("mx.sts-self-signed.test",), issuer=Issuer.SELF)),
@@ -141,6 +144,7 @@ OTHER_DOMAINS = (
         (MailHost(listening=False), MailHost("@", None)),
     ),
     Domain("no-such-host.test", records=("@ MX 10 nowhere.no-such-host.test.",)),
+    Domain("common-name.test", (MailHost(leaf=Leaf(common_name="mx.common-name.test")),)),
     Domain("greets-otherwise.test", (MailHost(leaf=Leaf(("mx.elsewhere.test",)), script=_OTHER_NAME),)),
 )
 

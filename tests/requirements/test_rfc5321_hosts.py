@@ -36,3 +36,11 @@ def test_the_name_by_which_a_server_greets_is_no_name_to_look_for(lab: Laborator
 
     assert in_words(outcome) == "failed 550 5.7.10 certificate-name-mismatch"
     assert lab.destination("mx.greets-otherwise.test").messages == []
+
+
+@pytest.mark.requirement("6125-6.4.4-1", "8689-4.2.1-6")
+def test_a_common_name_is_no_name(lab: Laboratory) -> None:
+    """Not even where the certificate has no other (RFC 9525)."""
+    [outcome] = deliver(lab.settings(), message(Requirement.REQUIRED), "u@common-name.test")
+
+    assert in_words(outcome) == "failed 550 5.7.10 certificate-name-mismatch"

@@ -67,7 +67,9 @@ def test_a_null_return_path_stays_null_and_is_never_answered(lab: Laboratory) ->
             failed = [outcome for outcome in outcomes if outcome.reason is not None]
             assert [str(outcome.recipient) for outcome in failed] == ["u@no-such-domain.test"]
             now = datetime.now(UTC)
-            made = notices_for(tagged, failed, hostname=DomainName("relay.test"), now=now, requiretls="prefer")
+            made = notices_for(
+                tagged, failed, hostname=DomainName("relay.test"), now=now, requiretls="prefer"
+            )
             return [each.message for each in made]
 
     assert asyncio.run(forwarded()) == []

@@ -27,9 +27,7 @@ from tests.policy.evidence_by_hand import ADDRESS, DOMAIN, ENFORCED, HOST, behin
 def test_the_strings_of_a_record_are_joined_with_nothing_between_them() -> None:
     """The address may be cut anywhere."""
     query = query_for("_smtp._tls.example.com", "TXT")
-    reply = reply_to(
-        query, '_smtp._tls.example.com. 60 TXT "v=TLSRPTv1; rua=mailto:rep" "orts@example.com"'
-    )
+    reply = reply_to(query, '_smtp._tls.example.com. 60 TXT "v=TLSRPTv1; rua=mailto:rep" "orts@example.com"')
 
     answer = read_reply(reply, ad_counts=False)
 

@@ -68,7 +68,11 @@ def test_beside_a_message_that_may_not_go_there_others_may(lab: Laboratory) -> N
                 for each in (UNSTATED, REQUIRED, UNSTATED)
             ]
 
-    assert asyncio.run(three()) == ["delivered dane", "failed 550 5.7.30 requiretls-not-offered", "delivered dane"]
+    assert asyncio.run(three()) == [
+        "delivered dane",
+        "failed 550 5.7.30 requiretls-not-offered",
+        "delivered dane",
+    ]
     accepted = lab.destination("mx.no-keyword.test").messages
     assert [each.requiretls for each in accepted] == [False, False]
 

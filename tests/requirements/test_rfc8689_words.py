@@ -14,7 +14,9 @@ from tests.conformance.entries import PROJECT
 
 _WHO = r"(only the recipient|nobody (else|on the way)|no (server|relay)( on the way)?)"
 CLAIM = re.compile(
-    rf"{_WHO} (can|could) (see|read)|end-to-end (encrypted|encryption (is|of) )|(hides|hidden) from (relays|servers)",
+    rf"{_WHO} (can|could) (see|read)"
+    r"|end-to-end (encrypted|encryption (is|of) )"
+    r"|(hides|hidden) from (relays|servers)",
     re.IGNORECASE,
 )
 
@@ -31,7 +33,9 @@ def _said() -> Iterator[tuple[str, str]]:
 @pytest.mark.requirement("8689-8.3-1")
 def test_nothing_we_say_claims_that_relays_cannot_read_a_message() -> None:
     """Documents, the command line's help and what senders are told."""
-    claims = [(where, claim[0]) for where, text in _said() for claim in CLAIM.finditer(" ".join(text.split()))]
+    claims = [
+        (where, claim[0]) for where, text in _said() for claim in CLAIM.finditer(" ".join(text.split()))
+    ]
     assert claims == []
 
 

@@ -157,7 +157,12 @@ class RawClient:
         answer = self.reply()[-1]
         if answer.startswith("220"):
             self.file.close()
-            self.socket = client_context().wrap_socket(self.socket, server_hostname=SERVER_NAME)
+            context = client_context()
+            wrapped = context.wrap_socket(
+                self.socket, server_hostname=SERVER_NAME, do_handshake_on_connect=False
+            )
+            self.socket = wrapped
+            wrapped.do_handshake()
             self.file = self.socket.makefile("rb")
         return answer
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import smtplib
 import socket
 import struct
 import time
+from typing import Any
 
 import pytest
 
-from requiretls_aiosmtpd import LMTPSession, SMTPSession, quiet_aiosmtpd
+from requiretls_aiosmtpd import LMTPSession, SMTPSession, quiet_aiosmtpd, revive_loggers
 from requiretls_plugin.reply import Reply
 from tests.hooks.aiosmtpd.serving import Keeper, RawClient, client_context, serving, talking
 
@@ -279,22 +281,27 @@ def test_hooks_of_aiosmtpd_decide_on_sender_and_recipient() -> None:
 
 
 @pytest.mark.requirement("3207-4.2-2")
-@pytest.mark.parametrize(
-    "early",
-    [b"EHLO evil.example\r\nMAIL FROM:<x@evil.example>\r\n", b"x" * 200_000],
-    ids=["commands", "more than is buffered"],
-)
-def test_attack_commands_pipelined_behind_starttls_are_gone(early: bytes) -> None:
+def test_attack_commands_pipelined_behind_starttls_are_gone() -> None:
     """They were sent before anybody was authenticated (CVE-2011-0411)."""
     with serving(Keeper()) as port, RawClient(port) as client:
         client.greet()
-        try:
-            client.start_tls(pipelined=early)
-        except OSError:
-            return  # some of it was taken for a handshake, and there is no session at all
+        client.start_tls(pipelined=b"EHLO evil.example\r\nMAIL FROM:<x@evil.example>\r\n")
         assert client.say("MAIL FROM:<a@sender.example>").startswith("503 ")
         client.greet()
         assert client.say("RCPT TO:<b@receiver.example>").startswith("503 ")
+
+
+@pytest.mark.requirement("3207-4.2-2")
+def test_attack_no_flood_behind_starttls_is_answered() -> None:
+    """What does not fit the buffer is taken for a handshake, and fails as one."""
+    answered = b""
+    with serving(Keeper()) as port, RawClient(port) as client, contextlib.suppress(OSError):
+        client.greet()
+        client.send(b"STARTTLS\r\n" + b"NOOP\r\n" * 40_000)
+        while octets := client.socket.recv(4096):
+            answered += octets
+
+    assert b"250" not in answered.partition(b"\r\n")[2]
 
 
 @pytest.mark.requirement("3207-4.2-2")
@@ -438,18 +445,33 @@ def test_message_bodies_are_never_logged(caplog: pytest.LogCaptureFixture) -> No
 
 def test_aiosmtpd_is_quiet_unless_its_level_was_set() -> None:
     """Every command of every client is too much for a log."""
-    log = logging.getLogger("mail.log")
+    log, ours = logging.getLogger("mail.log"), logging.getLogger("requiretls_plugin.example")
     level, disabled = log.level, log.disabled
     try:
         log.setLevel(logging.NOTSET)
-        log.disabled = True
+        log.disabled = ours.disabled = True
         quiet_aiosmtpd()
-        assert (log.level, log.disabled) == (logging.WARNING, False)
+        revive_loggers()
+        assert (log.level, log.disabled, ours.disabled) == (logging.WARNING, False, False)
         log.setLevel(logging.DEBUG)
         quiet_aiosmtpd()
         assert log.level == logging.DEBUG
     finally:
         log.level, log.disabled = level, disabled
+
+
+def test_attack_more_connections_than_allowed_are_sent_away() -> None:
+    """The others go on, and there is room again when one ends."""
+    taken: set[Any] = set()
+    with serving(Keeper(), open_connections=taken, max_connections=2) as port:
+        with RawClient(port) as first, RawClient(port):
+            with RawClient(port) as third:
+                assert third.greeting == ["421 4.3.2 Too many connections"]
+                assert third.reply() == []
+            assert first.say("NOOP").startswith("250 ")
+        time.sleep(0.05)
+        with RawClient(port) as again:
+            assert again.greeting[0].startswith("220 ")
 
 
 @pytest.mark.parametrize("session_class", [SMTPSession, LMTPSession], ids=["SMTP", "LMTP"])

@@ -26,7 +26,6 @@ MODULES = (
     "mailman.runners.tests.test_join",
     "mailman.runners.tests.test_leave",
     "mailman.runners.tests.test_lmtp",
-    "mailman.runners.tests.test_nntp",
     "mailman.runners.tests.test_outgoing",
     "mailman.runners.tests.test_owner",
     "mailman.runners.tests.test_pipeline",

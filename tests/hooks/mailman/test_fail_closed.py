@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,11 @@ from mailman.mta import base
 
 import requiretls_mailman
 from requiretls_mailman import known_mailman, runners
+from requiretls_mailman.adapter import Adapter
 from requiretls_mailman.errors import NotInstalledError, UnknownMailmanError
 from requiretls_mailman.kept import kept_tag, tag_in
 from requiretls_mailman.plugin import RequireTLSPlugin
-from requiretls_plugin.errors import SettingsError
+from requiretls_plugin.errors import EngineStopped, SettingsError
 from requiretls_plugin.requirement import Requirement
 from tests.hooks.mailman.bed import POST, QUEUES, Bed, config
 
@@ -125,18 +127,41 @@ def test_attack_a_message_cannot_bring_the_attribute_that_mailman_keeps_a_tag_in
 def test_a_message_under_requiretls_whose_engine_stopped_waits(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mailman tries again later."""
-    from requiretls_plugin.errors import EngineStopped
+    """Mailman tries again later, for more members than there are connections."""
+    bed.create_list(["b@dane-ee.test"])
+    bed.post(POST, "REQUIRETLS")
+    bed.run("in", "pipeline")
+    [entry] = bed.queued("out")
+    entry.msgdata["recipients"] = {f"m{number}@dane-ee.test" for number in range(60)}
+    entry.msgdata["verp"] = True
+    config.switchboards["out"].enqueue(entry.msg, entry.msgdata)
 
+    def stopped(work: Any) -> None:
+        work.close()
+        raise EngineStopped("gone")
+
+    monkeypatch.setattr(bed.adapter.engine, "submit", stopped)
+    bed.run("out")
+
+    [waiting] = bed.queued("retry")
+    assert waiting.msgdata["requiretls"] == "required"
+    assert len(waiting.msgdata["recipients"]) == 60
+
+
+def test_a_delivery_that_the_engine_never_ends_is_tried_again(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the server had not answered."""
     bed.create_list(["b@dane-ee.test"])
     bed.post(POST, "REQUIRETLS")
     bed.run("in", "pipeline")
 
-    def stopped(work: Any, timeout: Any = None) -> None:
+    def never(work: Any) -> concurrent.futures.Future[Any]:
         work.close()
-        raise EngineStopped("gone")
+        return concurrent.futures.Future()
 
-    monkeypatch.setattr(bed.adapter, "run", stopped)
+    monkeypatch.setattr(bed.adapter.engine, "submit", never)
+    monkeypatch.setattr(Adapter, "patience", 0.01)
     bed.run("out")
 
     assert bed.queued("retry")[0].msgdata["requiretls"] == "required"

@@ -80,6 +80,29 @@ def test_no_member_is_scored_for_a_requiretls_refusal(bed: Bed, verp: str) -> No
     assert len(bed.delivered("dane-ee.test")) == 1
 
 
+def test_copies_that_differ_from_member_to_member_travel_together(bed: Bed, lab: Laboratory) -> None:
+    """With VERP, twenty members at a server that takes its time are not served one after the other."""
+    members = [f"m{number}@dane-ee.test" for number in range(20)]
+    bed.create_list([])
+    host = lab.destination("mx.dane-ee.test")
+    host.script = host.script.__class__(delay=0.05)
+    bed.use(delivery={"max_connections_per_host": 20})
+    bed.post(POST, "REQUIRETLS")
+    bed.run("in", "pipeline")
+    [entry] = bed.queued("out")
+    entry.msgdata.update(recipients=set(members), verp=True)
+    config.switchboards["out"].enqueue(entry.msg, entry.msgdata)
+
+    bed.run("out")
+
+    copies = bed.delivered("dane-ee.test")
+    assert {copy.mail_from for copy in copies} == {
+        f"team-bounces+m{number}=dane-ee.test@lists.test" for number in range(20)
+    }
+    assert all(copy.requiretls and len(copy.recipients) == 1 for copy in copies)
+    assert len(host.connections) > 5
+
+
 def test_a_rejected_member_is_scored_although_others_were_refused_for_tls(bed: Bed, lab: Laboratory) -> None:
     """5.1.1 stays a bounce, beside a REQUIRETLS refusal in the same post."""
     mlist = bed.create_list([REACHED, NO_KEYWORD])

@@ -212,6 +212,21 @@ def test_a_handler_s_error_goes_to_the_undeliverable_queue(
     assert len(undeliverable) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration, GeneratorExit])
+def test_attack_whatever_a_handler_raises_the_server_goes_on(
+    error: type[BaseException], office: PostOffice, handle: Handle, smtp_port: int
+) -> None:
+    """Nothing of it ends the loop or a worker."""
+
+    def broken(message: Any) -> None:
+        raise error
+
+    handle(broken)
+    with talking(smtp_port) as client:
+        for _ in range(3):
+            assert send(client, "b@receiver.example")[0].startswith("451 4.3.0 ")
+
+
 def test_without_an_undeliverable_queue_the_sender_keeps_the_message(
     office: PostOffice, handle: Handle, smtp_port: int
 ) -> None:

@@ -287,6 +287,10 @@ def test_a_handler_may_write_the_envelope_on_the_message(office: PostOffice, han
             {"host": "127.0.0.1", "port": 24, "lmtp": True},
             NamedHop(ServerAddress.parse("127.0.0.1:24"), protocol=Protocol.LMTP),
         ),
+        (
+            {"host": "m.x.example", "starttls": True},
+            NamedHop(ServerAddress.parse("m.x.example:25"), encrypted=True),
+        ),
         ({"host": "/run/lmtp", "lmtp": True}, NamedHop(UNIXSocket("/run/lmtp"), protocol=Protocol.LMTP)),
     ],
     ids=[
@@ -296,6 +300,7 @@ def test_a_handler_may_write_the_envelope_on_the_message(office: PostOffice, han
         "as Salmon's boot.py",
         "submission",
         "LMTP",
+        "STARTTLS",
         "LMTP by UNIX socket",
     ],
 )

@@ -6,8 +6,10 @@ import os
 import signal
 import smtplib
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,17 @@ NOBODY = 65_534
 
 
 @pytest.fixture
-def app_folder(tmp_path: Path) -> Path:
-    """A copy of the example app that every user may use."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith(("pytest-", "popen-")) or folder == tmp_path:
-            folder.chmod(0o755)
-    folder = copy_of(FORWARDER, tmp_path)
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may read; pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="requiretls-salmon-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def app_folder(open_folder: Path) -> Path:
+    """A copy of the example app that every user may run."""
+    folder = copy_of(FORWARDER, open_folder)
     for name in ("run", "logs"):
         (folder / name).chmod(0o777)
     return folder
@@ -39,11 +46,14 @@ def settings_file(lab: Laboratory, tmp_path: Path) -> Path:
 
 def send(port: int, recipient: str = "b@dane-ee.test", *, lmtp: bool = False) -> tuple[int, bytes]:
     """Send a message and return the reply to its end."""
-    with (smtplib.LMTP if lmtp else smtplib.SMTP)("127.0.0.1", port, timeout=20) as client:
+    client = (smtplib.LMTP if lmtp else smtplib.SMTP)("127.0.0.1", port, timeout=20)
+    try:
         client.ehlo()
         client.mail("a@sender.test")
         client.rcpt(recipient)
         return client.data(TEXT)
+    finally:
+        client.close()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--debug",)], ids=["plain", "debug"])
@@ -118,26 +128,19 @@ def test_it_runs_as_a_daemon_until_salmon_stop(
 
 
 def test_it_gives_up_root_and_keeps_its_port_and_its_key(
-    app_folder: Path, settings_file: Path, lab: Laboratory, tmp_path: Path
+    app_folder: Path, open_folder: Path, lab: Laboratory
 ) -> None:
     """Bound and read before, used afterwards."""
-    key = Path(lab.settings_table()["receive"]["private_key"])
-    own_key = tmp_path / "key.pem"
-    own_key.write_bytes(key.read_bytes())
-    own_key.chmod(0o600)
+    key, anchors = open_folder / "key.pem", open_folder / "ca.pem"
+    key.write_bytes(Path(lab.settings_table()["receive"]["private_key"]).read_bytes())
+    key.chmod(0o600)
+    anchors.write_bytes(lab.authority.ca_file.read_bytes())
     settings = lab.write_settings(
-        tmp_path / "own.toml", receive={"private_key": str(own_key)}, tls={"ca_file": None}
+        open_folder / "own.toml",
+        receive={"private_key": str(key)},
+        tls={"ca_file": str(anchors)},
+        mta_sts={"ca_file": str(anchors)},
     )
-    readable = tmp_path / "ca.pem"
-    readable.write_bytes(lab.authority.ca_file.read_bytes())
-    readable.chmod(0o644)
-    settings = lab.write_settings(
-        tmp_path / "own.toml",
-        receive={"private_key": str(own_key)},
-        tls={"ca_file": str(readable)},
-        mta_sts={"ca_file": str(readable)},
-    )
-    settings.chmod(0o644)
     port = free_port()
     arguments = ("--uid", str(NOBODY), "--gid", str(NOBODY))
     with running(app_folder, port, *arguments, settings=settings) as app:
@@ -163,3 +166,43 @@ def test_mistakes_in_the_settings_end_the_start_and_are_all_named(app_folder: Pa
 
     assert "hostnam" in app.log
     assert "missing.pem" in app.log
+
+
+def test_an_app_as_salmon_gen_makes_it_switches_on_with_two_lines(
+    settings_file: Path, lab: Laboratory, tmp_path: Path
+) -> None:
+    """In its settings; `config/boot.py` and the handlers stay as they are."""
+    subprocess.run([SALMON, "gen", "app"], cwd=tmp_path, check=True, timeout=20)
+    app_folder = tmp_path / "app"
+    port = free_port()
+    settings = app_folder / "config" / "settings.py"
+    text = settings.read_text().replace("8823", str(port))
+    settings.write_text(text + "\nimport requiretls_salmon\n\nrequiretls_salmon.install()\n")
+
+    with running(app_folder, port, settings=settings_file) as app:
+        with smtplib.LMTP("127.0.0.1", port) as client:
+            client.starttls()
+            client.ehlo()
+            assert client.has_extn("requiretls")
+            client.mail("a@sender.test", ["REQUIRETLS"])
+            client.rcpt("b@receiver.test")
+            assert client.data(TEXT)[0] == 250, app.log
+        assert app.end() == 0
+
+
+def test_it_starts_in_a_chroot(app_folder: Path, settings_file: Path, lab: Laboratory) -> None:
+    """As far as Salmon itself does: everything is read after the change of root."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "REQUIRETLS_CONFIG": str(settings_file),
+        "SALMON_LISTEN": f"127.0.0.1:{port}",
+        "PYTHONPATH": os.pathsep.join([str(FORWARDER.parents[1]), str(FORWARDER.parents[1] / "hooks")]),
+    }
+    arguments = [str(SALMON), "start", "--boot", "config.boot", "--chroot", "/", "--chdir", str(app_folder)]
+    subprocess.run(arguments, cwd=app_folder, env=environment, check=True, timeout=20)
+    wait_until(lambda: accepts(port), app_folder)
+    assert send(port)[0] == 250
+    pid = int((app_folder / "run" / "smtp.pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not alive(pid), app_folder)

@@ -19,6 +19,7 @@ from requiretls_plugin.requirement import Requirement
 from requiretls_salmon import QueueReceiver, Relay, not_inheriting, requirement_of
 from requiretls_salmon.testing import RouterConversation
 from tests.hooks.aiosmtpd.serving import RawClient, talking
+from tests.hooks.salmon.apps import ROOT
 from tests.hooks.salmon.post_office import PostOffice
 
 Handle = Callable[[Callable[[Any], object]], None]
@@ -214,12 +215,13 @@ def fail(store: queue.Queue, message: Any) -> None:
     raise RuntimeError("into the undeliverable queue with it")
 
 
+QUEUE_WAYS = [push_message, push_changed_message, push_data, fail]
+
+
 @pytest.mark.requirement("8689-4.1-6", "8689-4.1-7")
 @pytest.mark.parametrize("requirement", TAGS, ids=lambda tag: tag.value)
 @pytest.mark.parametrize("sender", ["A.b@sender.example", ""], ids=["return path", "null return path"])
-@pytest.mark.parametrize(
-    "way", [push_message, push_changed_message, push_data, fail], ids=lambda way: way.__name__
-)
+@pytest.mark.parametrize("way", QUEUE_WAYS, ids=lambda way: way.__name__)
 def test_a_queue_keeps_tag_and_envelope(
     way: Callable[[queue.Queue, Any], None],
     sender: str,
@@ -316,3 +318,13 @@ def test_attack_a_forged_tag_through_a_stock_receiver_is_not_believed(
     assert_tagged(message, Requirement.UNSTATED)
     [key] = undeliverable.keys()
     assert b"v@x.example" not in undeliverable.mbox.get_bytes(key)
+
+
+def test_every_row_of_the_table_is_shown_by_a_test() -> None:
+    """And every way here has its row."""
+    page = (ROOT / "docs" / "salmon.md").read_text()
+    rows = {row.split("`")[-2] for row in page.splitlines() if row.startswith("|") and row.endswith("` |")}
+    ways = {way.__name__ for way in (*WAYS, *QUEUE_WAYS)}
+
+    assert ways <= rows
+    assert {name for name in rows - ways if name not in globals()} == set()

@@ -10,6 +10,7 @@ const server = new SMTPServer({
     key: fs.readFileSync(key),
     cert: fs.readFileSync(cert),
     authOptional: true,
+    disableReverseLookup: true,
     hideREQUIRETLS,
     onRcptTo(recipient, session, done) {
         done(recipient.address.startsWith('nobody@') ? new Error('no such mailbox') : null);
