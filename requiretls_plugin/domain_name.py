@@ -57,6 +57,10 @@ class DomainName:
     def __str__(self) -> str:
         return self.text
 
+    def __hash__(self) -> int:
+        # Python keeps the hash of a string; names are looked up all the time.
+        return hash(self.text)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels, the leftmost first."""

@@ -174,6 +174,8 @@ class Engine:
             outcomes = await self._rather_than_lose(message, outcomes)
         for notice in await self._calls.concluded(message, outcomes):
             await self._send(notice)
+        if len(once) == len(recipients):
+            return outcomes
         by_recipient = {outcome.recipient: outcome for outcome in outcomes}
         return tuple(by_recipient[recipient] for recipient in recipients)
 
@@ -226,6 +228,8 @@ class Engine:
                 parts = running.resolver, running.rules
                 return await deliver_to(destination.next_hop, job.at(destination.level), members, *parts)
 
+        if len(groups) == 1:  # as nearly always: no need for another task
+            return await deliver(*next(iter(groups.items())))
         parts = await asyncio.gather(*itertools.starmap(deliver, groups.items()))
         return [outcome for part in parts for outcome in part]
 

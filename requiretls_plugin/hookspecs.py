@@ -15,6 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from requiretls_plugin.delivery.outcome import Attempt, Notice, Outcome
     from requiretls_plugin.domain_name import DomainName
+    from requiretls_plugin.mail_address import AddressLiteral
     from requiretls_plugin.message import Message, Recipient
     from requiretls_plugin.policy.next_hop import NextHop
     from requiretls_plugin.requirement import Requirement
@@ -41,13 +42,14 @@ def requiretls_receive(message: Message) -> Maybe[Requirement]:
 
 
 @hookspec
-def requiretls_next_hop(domain: DomainName, message: Message) -> Maybe[NextHop]:
+def requiretls_next_hop(domain: DomainName | AddressLiteral, message: Message) -> Maybe[NextHop]:
     """Name the server that mail for *domain* goes to.
 
     Called once for each destination of a message, before anything is looked
-    up. Return a next hop, or None to leave it to the settings and to DNS; the
-    first answer counts. A named server has to prove that name by its
-    certificate where the message demands it. An exception defers the message.
+    up; *domain* is an address literal for mail to one. Return a next hop, or
+    None to leave it to the settings and to DNS; the first answer counts. A
+    named server has to prove that name by its certificate where the message
+    demands it. An exception defers the message.
     """
 
 

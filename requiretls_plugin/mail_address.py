@@ -71,6 +71,9 @@ class MailAddress:
     def __str__(self) -> str:
         return self.text
 
+    def __hash__(self) -> int:
+        return hash(self.text)
+
 
 def _parse_literal(text: str) -> AddressLiteral:
     """Return the address literal that *text* writes; raises ValueError.

@@ -50,6 +50,9 @@ class Recipient:
     def __str__(self) -> str:
         return self.address.text
 
+    def __hash__(self) -> int:
+        return hash(self.address.text)
+
 
 @dataclass(frozen=True)
 class Message:

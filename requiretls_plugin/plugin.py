@@ -11,6 +11,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import InvalidHeaderField
 from requiretls_plugin.header_field import read_tls_required, says_require_tls_esmtp
 from requiretls_plugin.hookspecs import hookimpl
+from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.requirement import Origin, Requirement, Tag
@@ -39,7 +40,7 @@ class RFC8689:
         return tag_of(message, self._settings.receive.trusted_hops).requirement
 
     @hookimpl(trylast=True)
-    def requiretls_next_hop(self, domain: DomainName, message: Message) -> NextHop | None:
+    def requiretls_next_hop(self, domain: DomainName | AddressLiteral, message: Message) -> NextHop | None:
         """Return the server that the app or the settings name."""
         if message.next_hop is not None:
             return message.next_hop

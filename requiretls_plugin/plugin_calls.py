@@ -7,6 +7,7 @@ observer's exception does not keep the others from observing.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections import Counter
@@ -19,6 +20,7 @@ from requiretls_plugin.containment import Contained
 from requiretls_plugin.delivery.outcome import Attempt, Notice, Outcome
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import PluginError
+from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop
 from requiretls_plugin.requirement import Requirement
@@ -59,7 +61,7 @@ class PluginCalls:
                 requirements.append(answer)
         return requirements
 
-    async def next_hop(self, domain: DomainName, message: Message) -> NextHop | None:
+    async def next_hop(self, domain: DomainName | AddressLiteral, message: Message) -> NextHop | None:
         """Return the first answer to `requiretls_next_hop`; nobody is asked after it."""
         for implementation in self._implementations(NEXT_HOP):
             answer: NextHop | None = await _answer(implementation, domain=domain, message=message)
@@ -138,6 +140,7 @@ async def _observation(implementation: pluggy.HookImpl, **arguments: Any) -> Seq
     return notices
 
 
+@functools.lru_cache(maxsize=256)
 def _place(implementation: pluggy.HookImpl) -> str:
     # A method's self is not among the argument names, so this is what the plugin's author wrote.
     signature = f"{implementation.function.__name__}({', '.join(implementation.argnames)})"
@@ -157,6 +160,8 @@ def _in_order(where: str, outcomes: Any, recipients: tuple[Recipient, ...]) -> t
     for outcome in outcomes:
         if not isinstance(outcome, Outcome):
             raise PluginError(f"{where} returned {type(outcome).__name__} instead of Outcome among others")
+    if tuple(outcome.recipient for outcome in outcomes) == recipients:
+        return tuple(outcomes)
     counted, wanted = Counter(outcome.recipient for outcome in outcomes), Counter(recipients)
     for recipient in (counted - wanted) | (wanted - counted):
         raise PluginError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
+from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.policy.next_hop import DomainHop, NextHop
@@ -28,17 +29,12 @@ async def destinations(
 
     Plugins are asked once for each domain. Raises PluginError.
     """
-    by_domain: dict[object, list[Recipient]] = {}
+    by_domain: dict[DomainName | AddressLiteral, list[Recipient]] = {}
     for recipient in recipients:
         by_domain.setdefault(recipient.address.domain, []).append(recipient)
     groups: dict[Destination, list[Recipient]] = {}
     for domain, members in by_domain.items():
-        if isinstance(domain, DomainName):
-            hop = await plugins.next_hop(domain, message) or DomainHop(domain)
-            level = settings.levels.level_of(domain)
-        else:
-            # An address literal names its server itself; the app or the operator may name another.
-            hop = message.next_hop or DomainHop(members[0].address.domain)
-            level = Level.ENFORCE
+        hop = await plugins.next_hop(domain, message) or DomainHop(domain)
+        level = settings.levels.level_of(domain) if isinstance(domain, DomainName) else Level.ENFORCE
         groups.setdefault(Destination(hop, level), []).extend(members)
     return groups

@@ -9,18 +9,10 @@ from typing import Any, cast
 
 from aiosmtpd import smtp
 
-from requiretls_aiosmtpd.status_lines import replies_for
 from requiretls_aiosmtpd.transaction import Transaction
-from requiretls_plugin import dsn_parameters
+from requiretls_plugin.receiving.command_arguments import AUTH_LINE, COMMAND_LINE, MAIL_LINE, RCPT_LINE
+from requiretls_plugin.receiving.status_lines import replies_for
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
-from requiretls_plugin.smtp_extension import MAIL_LINE_INCREMENT
-
-# RFC 5321 section 4.5.3.1.4, less the line end; then SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8
-# (RFC 6531); RFC 4954 section 4 for AUTH.
-COMMAND_LINE = 512 - 2
-MAIL_LINE = COMMAND_LINE + 26 + 17 + 10 + MAIL_LINE_INCREMENT + dsn_parameters.MAIL_LINE_INCREMENT
-RCPT_LINE = COMMAND_LINE + dsn_parameters.RCPT_LINE_INCREMENT
-AUTH_LINE = 12_288 - 2
 
 TOO_MANY = Reply(421, "4.3.2", "Too many connections")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Server shuts down, come again")

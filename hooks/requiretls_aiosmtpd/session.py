@@ -14,7 +14,12 @@ from typing import Any
 from aiosmtpd import smtp
 from aiosmtpd.lmtp import LMTP
 
-from requiretls_aiosmtpd.commands import (
+from requiretls_aiosmtpd.connection import Connection
+from requiretls_aiosmtpd.transaction import NULL_PATH, Transaction
+from requiretls_plugin import dsn_parameters
+from requiretls_plugin.errors import InvalidParameter
+from requiretls_plugin.receiving.command_arguments import (
+    MAX_RECIPIENTS,
     TOO_LARGE,
     MailCommand,
     Offered,
@@ -22,13 +27,9 @@ from requiretls_aiosmtpd.commands import (
     parse_mail,
     parse_rcpt,
 )
-from requiretls_aiosmtpd.connection import Connection
-from requiretls_aiosmtpd.data import read_message
-from requiretls_aiosmtpd.status_lines import replies_for
-from requiretls_aiosmtpd.trace import loops, received_field
-from requiretls_aiosmtpd.transaction import NULL_PATH, Transaction
-from requiretls_plugin import dsn_parameters
-from requiretls_plugin.errors import InvalidParameter
+from requiretls_plugin.receiving.content import read_message
+from requiretls_plugin.receiving.status_lines import replies_for
+from requiretls_plugin.receiving.trace import loops, received_field
 from requiretls_plugin.reply import MAIL_LOOP, Reply
 from requiretls_plugin.smtp_extension import KEYWORD, may_be_offered
 
@@ -40,9 +41,6 @@ BAD_ARGUMENT = Reply(501, "5.5.4", "Syntax error in the argument")
 BAD_SEQUENCE = Reply(503, "5.5.1", "Bad sequence of commands")
 AUTHENTICATION_NEEDED = Reply(530, "5.7.0", "Authentication required")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
-
-# RFC 5321 section 4.5.3.1.10 asks for a hundred at least.
-MAX_RECIPIENTS = 1000
 
 
 class SMTPSession(Connection):
@@ -232,7 +230,7 @@ class SMTPSession(Connection):
 
 
 class LMTPSession(LMTP, SMTPSession):
-    """An LMTP session like `SMTPSession`, with one reply for each recipient (RFC 2033)."""
+    """An LMTP session like `SMTPSession`, with one reply for each recipient."""
 
     protocol_word = "LMTP"
 
@@ -249,5 +247,5 @@ class LMTPSession(LMTP, SMTPSession):
         await self.push(NO_SUCH_COMMAND)
 
     def replies_due(self, transaction: Transaction) -> int:
-        """Return the number of recipients that were accepted (RFC 2033 section 4.2)."""
+        """Return the number of recipients that were accepted: each waits for its own."""
         return len(transaction.recipients)

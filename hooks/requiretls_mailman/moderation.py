@@ -39,7 +39,7 @@ def _tag_of_request(mlist: Any, request: Any) -> Tag:
 
 
 def return_headers_only() -> None:
-    """Let rejections of posts under REQUIRETLS return no more than headers (RFC 8689 section 5)."""
+    """Let rejections of posts under REQUIRETLS return no more than headers."""
     original = bounces.bounce_message
     if hasattr(original, "__wrapped__"):
         return

@@ -17,8 +17,7 @@ def send_poster_summary(mlist: Any, poster: str, about: str, text: str) -> None:
     """Tell the author of a post; *about* names the post without quoting it."""
     subject = f"Your message to {mlist.display_name} did not reach everybody"
     opening = f"This is about your message to {mlist.posting_address}\n{about}\n"
-    notice = UserNotification(poster, mlist.owner_address, subject, opening + text)
-    notice.send(mlist, **_WITHOUT_TAG)
+    _send(mlist, UserNotification(poster, mlist.owner_address, subject, opening + text))
 
 
 def send_owner_summary(mlist: Any, about: str, text: str) -> None:
@@ -30,7 +29,7 @@ def send_owner_summary(mlist: Any, about: str, text: str) -> None:
         f"    mailman requiretls audit {mlist.posting_address}\n"
     )
     roster = mlist.owners if mlist.owners.member_count else None
-    OwnerNotification(mlist, subject, opening + text + closing, roster=roster).send(mlist, **_WITHOUT_TAG)
+    _send(mlist, OwnerNotification(mlist, subject, opening + text + closing, roster=roster))
 
 
 def send_content_free(mlist: Any, recipients: Collection[str], link: str | None) -> None:
@@ -44,6 +43,12 @@ def send_content_free(mlist: Any, recipients: Collection[str], link: str | None)
     subject = f"A message from {mlist.display_name} that could not be sent to you"
     notice = UserNotification(mlist.posting_address, mlist.bounces_address, subject, text)
     notice.recipients = set(recipients)
+    _send(mlist, notice)
+
+
+def _send(mlist: Any, notice: Any) -> None:
+    """Send *notice* without a tag, whatever caused it; nobody who answers by himself should answer it."""
+    notice["Auto-Submitted"] = "auto-generated"
     notice.send(mlist, **_WITHOUT_TAG)
 
 

@@ -92,8 +92,19 @@ def _summarize(
     if kind is not Kind.TO_OWNERS:
         send_owner_summary(mlist, about, text())
     poster = msgdata.get("original_sender") or msg.sender
-    if kind is not Kind.DIGEST and poster:
+    if kind is not Kind.DIGEST and poster and not _sent_by_a_program(msg):
         send_poster_summary(mlist, poster, about, text(name_domains=may_see_domains(mlist, poster)))
+
+
+def _sent_by_a_program(msg: Any) -> bool:
+    """Return whether nobody is to be told: who answers by himself would answer the summary, too.
+
+    Mailman added its own `Precedence: list` by now.
+    """
+    values = {str(msg.get(name, "")).strip().lower() for name in ("Precedence", "X-MailFrom")}
+    return str(msg.get("Auto-Submitted", "no")).strip().lower() != "no" or bool(
+        values & {"bulk", "junk", "auto_reply", "<>"}
+    )
 
 
 def _gives_up(msgdata: Any, outcomes: Sequence[Outcome]) -> bool:

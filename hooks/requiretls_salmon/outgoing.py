@@ -67,7 +67,7 @@ def _passed_on(
         message = message.with_tag(inherited(message.tag, own))
     if sender is None and request.From == kept.sender:
         return message
-    # Who sends it now asks for reports himself, or does not (RFC 3461 section 5.2.7).
+    # Who sends it now asks for reports himself, or does not.
     return replace(message, return_path=_return_path(sender or request.From), ret=None, envid=None)
 
 

@@ -6,7 +6,7 @@ from salmon import bounce
 
 from requiretls_salmon.watched_router import watch_router
 
-# RFC 8689 section 8.3 and its neighbour in the registry, subject and detail run together.
+# What notices about REQUIRETLS messages say, subject and detail run together.
 _TEXTS = {"710": "Encryption needed", "730": "REQUIRETLS support required"}
 
 _TABLES = ("PRIMARY_STATUS_CODES", "SECONDARY_STATUS_CODES", "COMBINED_STATUS_CODES")

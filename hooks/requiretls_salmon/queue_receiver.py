@@ -14,9 +14,9 @@ from salmon import mail, queue, routing
 from salmon.server import SMTPError, undeliverable_message
 
 from requiretls_aiosmtpd import revive_loggers
-from requiretls_aiosmtpd.status_lines import reply_of
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.reason import Reason
+from requiretls_plugin.receiving.status_lines import reply_of
 from requiretls_plugin.reply import Reply
 from requiretls_salmon.delivery_error import DeliveryError
 from requiretls_salmon.failures import bounce

@@ -91,6 +91,7 @@ class Session:
         self._limits = rules.delivery
         self._farewells = rules.farewells
         self._after = After.REUSE
+        self._receipt: Receipt | None = None
 
     @property
     def usable(self) -> bool:
@@ -109,9 +110,14 @@ class Session:
 
     def receipt(self, sts_policy_id: str | None = None) -> Receipt:
         """Return what a delivery over this session proves."""
+        if self._receipt is None or self._receipt.sts_policy_id != sts_policy_id:
+            self._receipt = self._make_receipt(sts_policy_id)
+        return self._receipt
+
+    def _make_receipt(self, sts_policy_id: str | None) -> Receipt:
         tls = self.proof.tls
         if tls is None:
-            return Receipt(str(self.address))
+            return Receipt(str(self.address), sts_policy_id=sts_policy_id)
         record = getattr(tls.verdict, "tlsa", None)
         return Receipt(
             address=str(self.address),

@@ -87,9 +87,9 @@ class Demand:
         return self.host if isinstance(self.host, DomainName) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """The operator's settings that decide: see `Settings`."""
+    """The operator's settings that decide, the same object for all decisions: see `Settings`."""
 
     accept_testing: bool = False
     honor_tls_required_no: bool = True

@@ -54,10 +54,10 @@ def plain(talk: Talk) -> PlainServer:
     return PlainServer(Nameserver.parse(f"127.0.0.1:{talk.port}"))
 
 
-def reply_from(udp: Script, stream: Script = silence) -> tuple[Reply, Talk]:
+def reply_from(udp: Script, stream: Script = silence, patience: float = 0.3) -> tuple[Reply, Talk]:
     async def run() -> tuple[Reply, Talk]:
         async with scripted_nameserver(udp, stream) as talk:
-            return await ask(plain(talk)), talk
+            return await ask(plain(talk), patience), talk
 
     return asyncio.run(run())
 
@@ -88,7 +88,7 @@ def test_replies_of_almost_64_kb_come_through() -> None:
         lines = [f'a.test. 60 TXT "{n:0200}"' for n in range(290)]
         return [reply_to(query, *lines).to_wire(max_size=65_535)]
 
-    reply, _ = reply_from(truncated, huge)
+    reply, _ = reply_from(truncated, huge, patience=10.0)
 
     assert isinstance(reply, dns.message.Message)
     assert len(reply.answer[0]) == 290

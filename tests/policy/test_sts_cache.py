@@ -92,7 +92,7 @@ def test_what_is_put_is_got(make_cache: Make) -> None:
 @pytest.mark.requirement("8461-8.3-1", "8461-3.2-4")
 def test_later_policy_takes_the_place_of_the_earlier(make_cache: Make) -> None:
     """The lifetime counts from the last fetch, and mode none replaces enforce."""
-    later = entry(record_id="2", mode="none", max_age=60, fetched=BEGIN + 10)
+    later = entry(record_id="2", mode="none", max_age=86_400, fetched=BEGIN + 10)
 
     async def work(cache: PolicyCache) -> None:
         await cache.put(entry())
@@ -100,7 +100,7 @@ def test_later_policy_takes_the_place_of_the_earlier(make_cache: Make) -> None:
 
         found = await cache.get(EXAMPLE)
         assert found == later
-        assert found.expires == BEGIN + 70
+        assert found.expires == BEGIN + 86_410
 
     use(make_cache, work)
 
@@ -213,8 +213,8 @@ def test_purge_deletes_policies_and_what_is_noted_of_failures(make_cache: Make) 
     async def work(cache: PolicyCache) -> None:
         for name in (EXAMPLE, OTHER):
             await cache.put(entry(name.text))
-            await cache.put_note(FETCH_FAILURE, name, "failed", BEGIN + 60)
-            await cache.put_note(CAPABILITY, name, "able", BEGIN + 60)
+            await cache.put_note(FETCH_FAILURE, name, "failed", BEGIN + 3_600)
+            await cache.put_note(CAPABILITY, name, "able", BEGIN + 3_600)
 
         assert await cache.purge([EXAMPLE, DomainName("never.example")]) == 1
 
@@ -232,8 +232,8 @@ def test_purge_without_names_deletes_all_policies(make_cache: Make) -> None:
     async def work(cache: PolicyCache) -> None:
         await cache.put(entry())
         await cache.put(entry("other.example"))
-        await cache.put_note(FETCH_FAILURE, DomainName("third.example"), "failed", BEGIN + 60)
-        await cache.put_note(CAPABILITY, OTHER, "able", BEGIN + 60)
+        await cache.put_note(FETCH_FAILURE, DomainName("third.example"), "failed", BEGIN + 3_600)
+        await cache.put_note(CAPABILITY, OTHER, "able", BEGIN + 3_600)
 
         assert await cache.purge() == 2
         assert await cache.purge() == 0

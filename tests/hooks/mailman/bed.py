@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import smtplib
 import ssl
 import warnings
@@ -195,11 +196,13 @@ component_package: requiretls_mailman
 configuration: {settings_file}
 """
     )
+    umask = os.umask(0o022)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         initialize_1(str(cfg))
         initialize_2(testing=True)
         initialize_3()
+    os.umask(umask)  # Mailman's own keeps other tests' servers out of their folders
     return Bed(lab, settings_file)
 
 

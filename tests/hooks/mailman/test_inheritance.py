@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from mailman.app import moderator
 from mailman.interfaces.action import Action
+from mailman.interfaces.archiver import ArchivePolicy
 from mailman.interfaces.autorespond import ResponseAction
 from mailman.interfaces.bounce import UnrecognizedBounceDisposition
 from mailman.interfaces.requests import IListRequests
@@ -286,6 +287,21 @@ def test_a_notice_that_cannot_go_is_replaced_by_one_without_content(bed: Bed) ->
     assert [recipient.address for recipient in notice.recipients] == ["team-owner@lists.test"]
     assert b"secret" not in notice.content
     assert not notice.requiretls
+
+
+def test_a_copy_for_the_mail_archive_is_under_requiretls(bed: Bed) -> None:
+    """That archiver is reached by SMTP."""
+    bed.create_list([], archive_policy=ArchivePolicy.public)
+    config.push("archiving", "[archiver.mail_archive]\nenable: yes\n")
+    try:
+        bed.post(POST, *TAGGED)
+        bed.run("in", "pipeline")
+        bed.queued("out")
+        bed.run("archive")
+    finally:
+        config.pop("archiving")
+
+    assert tags(bed, "out") == ["required"]
 
 
 def test_shunted_mail_keeps_its_tag(bed: Bed) -> None:

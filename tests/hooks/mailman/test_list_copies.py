@@ -276,6 +276,23 @@ def test_mail_to_the_owners_keeps_its_tag_and_is_never_lost_silently(bed: Bed) -
     assert [recipient.address for recipient in summary.recipients] == [POSTER]
 
 
+@pytest.mark.parametrize(
+    ("field", "sender"),
+    [("Auto-Submitted: auto-replied\n", POSTER), ("Precedence: bulk\n", POSTER), ("", "")],
+    ids=["auto-submitted", "bulk", "null return path"],
+)
+def test_attack_two_robots_do_not_tell_each_other_for_ever(bed: Bed, field: str, sender: str) -> None:
+    """What was sent by a program gets no summary, and a summary says that a program sent it."""
+    bed.create_list([NO_KEYWORD])
+
+    bed.post(field + POST, "REQUIRETLS", sender=sender)
+    bed.run()
+
+    [summary] = bed.delivered("sender.test")
+    assert [recipient.address for recipient in summary.recipients] == ["owner@sender.test"]
+    assert b"Auto-Submitted: auto-generated" in summary.content
+
+
 def _address(email: str) -> Any:
     from mailman.interfaces.usermanager import IUserManager
     from zope.component import getUtility

@@ -1,16 +1,18 @@
-"""Parse the arguments of MAIL and RCPT; nothing here touches a session."""
+"""What MAIL and RCPT say: paths and parameters, and how long a command may be."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from requiretls_plugin import dsn_parameters
 from requiretls_plugin.dsn_parameters import take_mail_parameters, take_rcpt_parameters
 from requiretls_plugin.errors import InvalidMailAddress, InvalidParameter
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Recipient, Ret
 from requiretls_plugin.reply import BAD_PARAMETER, Reply
 from requiretls_plugin.smtp_extension import (
+    MAIL_LINE_INCREMENT,
     Parameters,
     parse_parameters,
     refuse_unknown,
@@ -20,6 +22,16 @@ from requiretls_plugin.smtp_extension import (
 BAD_SENDER = Reply(553, "5.1.7", "Malformed sender address")
 BAD_RECIPIENT = Reply(553, "5.1.3", "Malformed recipient address")
 TOO_LARGE = Reply(552, "5.3.4", "Message too large")
+
+# Octets of a command line without its line end: RFC 5321 section 4.5.3.1.4; on top of it SIZE (RFC
+# 1870), BODY (RFC 6152) and SMTPUTF8 (RFC 6531) for MAIL; RFC 4954 section 4 for AUTH.
+COMMAND_LINE = 512 - 2
+MAIL_LINE = COMMAND_LINE + 26 + 17 + 10 + MAIL_LINE_INCREMENT + dsn_parameters.MAIL_LINE_INCREMENT
+RCPT_LINE = COMMAND_LINE + dsn_parameters.RCPT_LINE_INCREMENT
+AUTH_LINE = 12_288 - 2
+
+# RFC 5321 section 4.5.3.1.10 asks for a hundred at least.
+MAX_RECIPIENTS = 1000
 
 # RFC 5321 section 4.1.2: a path in angle brackets; a quoted local part may hold one of them.
 _PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>(?: (.*))?')

@@ -1,0 +1,1 @@
+"""Incoming mail: what commands say, how a message is read, what a server answers. No sessions here."""

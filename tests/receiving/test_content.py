@@ -1,0 +1,70 @@
+"""A message is read to its one true end, in pieces of any size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from requiretls_plugin.delivery.content import Content
+from requiretls_plugin.receiving.content import read_message
+from requiretls_plugin.receiving.trace import MAX_RECEIVED, loops, received_field
+
+
+def read(wire: bytes, *, limit: int | None = None, buffered: int = 64) -> tuple[bytes | None, bytes]:
+    """Return the message and what follows it."""
+
+    async def reading() -> tuple[bytes | None, bytes]:
+        reader = asyncio.StreamReader(limit=buffered)
+        reader.feed_data(wire)
+        reader.feed_eof()
+        return await read_message(reader, limit), await reader.read()
+
+    return asyncio.run(reading())
+
+
+OCTETS = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\0", b"\xff", b"long" * 30]), max_size=40).map(
+    b"".join
+)
+
+
+@given(OCTETS, st.integers(16, 200))
+def test_what_our_sender_writes_our_receiver_reads(content: bytes, buffered: int) -> None:
+    """Whatever the octets, with what follows left alone."""
+    expected = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
+    if expected and not expected.endswith(b"\r\n"):
+        expected += b"\r\n"
+
+    assert read(Content.of(content).wire + b"NOOP\r\n", buffered=buffered) == (expected, b"NOOP\r\n")
+
+
+@given(OCTETS)
+def test_attack_no_lone_line_end_survives(octets: bytes) -> None:
+    """Nobody behind us sees a line end where we saw none."""
+    message, _ = read(octets + b"\r\n.\r\n")
+    assert message is not None
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", message)
+
+
+def test_the_limit_counts_the_octets_of_the_message() -> None:
+    """At the limit is not over it, and the rest of the session is in step either way."""
+    assert read(b"x" * 8 + b"\r\n.\r\nNOOP\r\n", limit=10) == (b"x" * 8 + b"\r\n", b"NOOP\r\n")
+    assert read(b"x" * 9 + b"\r\n.\r\nNOOP\r\n", limit=10) == (None, b"NOOP\r\n")
+
+
+@given(st.text(max_size=300))
+def test_attack_no_name_of_a_client_breaks_the_trace(name: str) -> None:
+    """Three lines, whatever it calls itself."""
+    field = received_field(helo=name, peer="192.0.2.1", hostname="mx.example", protocol="ESMTP")
+    assert field.count(b"\n") == 3
+    assert field.count(b"(") == field.count(b")") == 1
+    assert field.isascii()
+
+
+def test_only_trace_fields_of_the_header_count_as_circles() -> None:
+    """A message may quote as many as it likes."""
+    received = b"Received: x\r\n"
+    assert not loops(received * MAX_RECEIVED + b"\r\n" + received * 50)
+    assert loops(received * (MAX_RECEIVED + 1) + b"\r\n")
