@@ -8,7 +8,7 @@ from typing import Any
 from salmon import routing
 from salmon.server import SMTPError, undeliverable_message
 
-from requiretls_plugin.reply import INTERNAL_ERROR
+from requiretls_plugin.reply import INTERNAL_ERROR, NO_SUCH_MAILBOX
 from requiretls_salmon.delivery_error import DeliveryError
 from requiretls_salmon.handling import current_handling
 
@@ -29,4 +29,6 @@ def hand_over(message: Any) -> SMTPError | None:
         if routing.Router.UNDELIVERABLE_QUEUE is None:
             return DeliveryError(INTERNAL_ERROR)
     handling = current_handling()
+    if handling is not None and handling.unmatched:
+        return DeliveryError(NO_SUCH_MAILBOX)
     return DeliveryError(INTERNAL_ERROR) if handling and handling.failed else None

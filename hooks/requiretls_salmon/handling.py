@@ -21,6 +21,7 @@ class Handling:
     them: a sender still connected, or a queue that keeps the message.
     *delivered* counts recipients that a handler reached already, *failed*
     tells that a handler raised an error and nobody has the message now,
+    *unmatched* that no handler is for its recipient and nobody has it either,
     *refusal* is the error for the sender where it cannot be returned.
     """
 
@@ -29,6 +30,7 @@ class Handling:
         self.reports = reports
         self.delivered = 0
         self.failed = False
+        self.unmatched = False
         self.refusal: SMTPError | None = None
 
     @property

@@ -27,6 +27,7 @@ def watch_router() -> None:
     setattr(Router, _MARK, True)
     Router.deliver = _watching_deliver(Router.deliver)
     Router.call_safely = _watching_call(Router.call_safely)
+    Router._enqueue_undeliverable = _watching_unmatched(Router._enqueue_undeliverable)
 
 
 def _watching_deliver(deliver: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -76,6 +77,17 @@ def _watching_call(call_safely: Callable[..., None]) -> Callable[..., None]:
             return result
 
         call_safely(noting, message, kwargs)
+
+    return watched
+
+
+def _watching_unmatched(enqueue: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(enqueue)
+    def watched(message: Any) -> None:
+        enqueue(message)
+        handling = current_handling()
+        if handling is not None and Router.UNDELIVERABLE_QUEUE is None:
+            handling.unmatched = True
 
     return watched
 

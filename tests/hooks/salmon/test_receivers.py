@@ -243,6 +243,20 @@ def test_without_an_undeliverable_queue_the_sender_keeps_the_message(
     assert "secret" not in answer
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["with an undeliverable queue", "without one"])
+def test_a_message_that_no_handler_is_for_is_kept_or_refused(
+    office: PostOffice, smtp_port: int, undeliverable: queue.Queue, kept: bool
+) -> None:
+    """Salmon would say yes and drop it where there is no queue."""
+    if not kept:
+        Router.UNDELIVERABLE_QUEUE = None
+    with talking(smtp_port) as client:
+        [answer] = send(client, "b@receiver.example")
+
+    assert answer == ("250 2.0.0 OK" if kept else "550 5.1.1 No such mailbox here")
+    assert len(undeliverable) == kept
+
+
 def test_an_unwritable_undeliverable_queue_is_a_451(
     office: PostOffice, handle: Handle, smtp_port: int
 ) -> None:
