@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
-READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-for-demo
+READY := $(VENV)/.ready-for-tests
 WORKERS ?= auto
 
 .PHONY: demo test lint docs man bench conformance wheel-test clean
 
-demo: $(READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
+demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.lab.demo
 
 test: $(READY) ## run all tests
@@ -28,7 +29,6 @@ man: $(READY) ## make the man pages in build/man
 	$(BIN)/python docs/generate.py build/man
 
 bench: $(READY) ## measure, beside others, in one run
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@$(BIN)/python -m tests.bench
 
 conformance: $(READY) ## run the tests that show requirements of RFCs, write docs/conformance.md
@@ -38,7 +38,11 @@ wheel-test: $(READY) ## build the wheel and run the tests against it, the source
 	sh tests/wheel_test.sh $(BIN)/python $(WORKERS)
 
 $(READY): setup.cfg pyproject.toml tests/lab/prepare.sh tests/interop/fetch.sh tests/interop/package-lock.json
-	sh tests/lab/prepare.sh $(PYTHON) $(VENV)
+	sh tests/lab/prepare.sh tests $(PYTHON) $(VENV)
+	@touch $@ $(DEMO_READY)
+
+$(DEMO_READY): setup.cfg pyproject.toml tests/lab/prepare.sh
+	sh tests/lab/prepare.sh demo $(PYTHON) $(VENV)
 	@touch $@
 
 clean:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.lab.catalogue import CATALOGUE
 from tests.lab.laboratory import Laboratory
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("requiretls", deadline=None)
+hypothesis.settings.load_profile("requiretls")
 
 
 @pytest.fixture(scope="session")

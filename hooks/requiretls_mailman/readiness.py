@@ -16,7 +16,7 @@ from requiretls_mailman import runners
 from requiretls_mailman.adapter import installed, load_settings
 from requiretls_mailman.errors import NotInstalledError
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.errors import SettingsError
+from requiretls_plugin.errors import PluginError, SettingsError
 from requiretls_plugin.postfix_front import PARAMETERS, front_problems, parse_postconf
 from requiretls_plugin.settings import Settings
 
@@ -115,7 +115,11 @@ def _smarthost_problems(settings: Settings) -> Iterator[str]:
         async with Engine(settings) as engine:
             return await engine.check_smarthost()
 
-    refusal = asyncio.run(ask())
+    try:
+        refusal = asyncio.run(ask())
+    except (SettingsError, PluginError) as error:
+        yield str(error)
+        return
     if refusal is not None:
         yield (
             f"delivery.smarthost {settings.delivery.smarthost} cannot take REQUIRETLS mail"
@@ -144,5 +148,5 @@ def notes_on_installation(settings: Settings) -> list[str]:
     else:
         notes.append(f"mail goes to {settings.delivery.smarthost}; [mta] smtp_host is not used")
     if config.mta.smtp_user:
-        notes.append("[mta] smtp_user and smtp_pass are not used")
+        notes.append("[mta] smtp_user and smtp_pass are not used: see delivery.smarthost_user")
     return notes

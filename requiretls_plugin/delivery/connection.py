@@ -133,7 +133,8 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection; what was written still goes out."""
-        if self._transport is not None:
+        # In Python 3.11.2 a TLS transport that is closed twice can no longer be aborted.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
     async def closed(self) -> None:

@@ -162,12 +162,19 @@ async def _tasks(work: Callable[[int], Awaitable[None]], count: int, parallel: i
     await asyncio.gather(*(work(count // parallel) for _ in range(parallel)))
 
 
-_SMTPLIB = {"reused": smtplib_reused, "fresh": smtplib_fresh}
-_AIOSMTPLIB = {"reused": aiosmtplib_reused, "fresh": aiosmtplib_fresh}
+Client = Callable[[int, int], Callable[[], None]]
 
 
-def _engine_client(settings: Settings, kind: str) -> Callable[[int, int], Callable[[], None]]:
-    return partial(engine_reused if kind == "reused" else engine_fresh, settings)
+def _clients(settings: Settings, place: tuple[str, int], kind: str) -> dict[str, Client]:
+    if kind == "reused":
+        theirs = smtplib_reused, aiosmtplib_reused
+    else:
+        theirs = smtplib_fresh, aiosmtplib_fresh
+    return {
+        "requiretls-plugin": partial(engine_reused if kind == "reused" else engine_fresh, settings),
+        "smtplib": partial(theirs[0], place),
+        "aiosmtplib": partial(theirs[1], place),
+    }
 
 
 def run(rounds: int = 3) -> list[Figure]:
@@ -177,12 +184,7 @@ def run(rounds: int = 3) -> list[Figure]:
         for parallel in (1, 20):
             settings = lab.settings(delivery={"max_connections_per_host": parallel, "max_connections": 50})
             for kind, count in (("reused", 4000), ("fresh", 400)):
-                clients = {
-                    "requiretls-plugin": _engine_client(settings, kind),
-                    "smtplib": partial(_SMTPLIB[kind], place),
-                    "aiosmtplib": partial(_AIOSMTPLIB[kind], place),
-                }
-                for name, client in clients.items():
+                for name, client in _clients(settings, place, kind).items():
                     work = client(count, parallel)
                     figures.append(measured(f"{kind}, {parallel} at once: {name}", work, count, rounds))
     return figures

@@ -160,7 +160,7 @@ def _peer_in(lab: Laboratory) -> Iterator[None]:
     original = peer.aiohttp.ClientSession
     context = ssl.create_default_context(cafile=str(lab.authority.ca_file))
 
-    def session(**arguments: Any) -> aiohttp.ClientSession:
+    def session(**arguments: Any) -> Any:
         connector = aiohttp.TCPConnector(resolver=_LabAddresses(lab), ssl=context)
         arguments.pop("loop", None)
         return original(connector=connector, **arguments)

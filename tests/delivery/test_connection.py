@@ -232,3 +232,37 @@ def test_connecting_ends_in_time() -> None:
                     filler.close()
 
         asyncio.run(fill_up_and_connect())
+
+
+class ForgetfulTransport(asyncio.Transport):
+    """A transport that, as TLS in Python 3.11.2, cannot be aborted after it was closed twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closings = 0
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self.closings > 0
+
+    def close(self) -> None:
+        """Close, or forget what there was to close."""
+        self.closings += 1
+
+    def abort(self) -> None:
+        """Fail if there is nothing left to abort."""
+        assert self.closings < 2
+
+
+def test_a_connection_may_be_closed_again_before_it_is_dropped() -> None:
+    """Its transport hears of the first time only."""
+
+    async def scene() -> None:
+        connection, transport = Connection(), ForgetfulTransport()
+        connection.connection_made(transport)
+        connection.close()
+        connection.close()
+        connection.abort()
+        assert transport.closings == 1
+
+    asyncio.run(scene())

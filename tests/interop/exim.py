@@ -17,6 +17,8 @@ spool_directory = @folder@/spool
 log_file_path = @folder@/spool/%slog
 exim_path = @unpacked@/usr/sbin/exim4
 local_interfaces = @address@.@port@
+# A number, for machines without /etc/services.
+daemon_smtp_ports = 25
 keep_environment = LD_LIBRARY_PATH
 deliver_drop_privilege = true
 host_lookup =

@@ -16,7 +16,7 @@ from requiretls_plugin.settings import Settings
 from tests.delivery.delivering import plugins
 from tests.hooks.aiosmtpd.serving import serving
 
-SECONDS = 4.0
+SECONDS = 10.0
 
 SESSIONS: dict[str, type[SMTPSession]] = {"smtp": SMTPSession, "lmtp": LMTPSession}
 
@@ -29,7 +29,7 @@ class Taken:
     tls: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Receiver:
     """A server on 127.0.0.1 and *port* that speaks *protocol*.
 

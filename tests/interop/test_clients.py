@@ -66,7 +66,6 @@ def test_the_parameter_of_a_client_becomes_the_tag(
     assert tagged(taken.message, lab.settings()).tag == REQUIRED
 
 
-@pytest.mark.requirement("8689-4.1-1", "3207-4.2-1")
 @pytest.mark.parametrize("starttls", [True, False], ids=["in TLS", "in cleartext"])
 @pytest.mark.parametrize(("client", "protocol"), ALL)
 def test_without_the_parameter_there_is_no_tag(
@@ -172,7 +171,6 @@ def test_swaks_is_shown_the_keyword_inside_tls_only(trust: str, protocol: str) -
     assert ("REQUIRETLS" in in_tls, "STARTTLS" in in_tls) == (True, False)
 
 
-@pytest.mark.requirement("8689-4.1-1", "8689-2-16")
 @pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
 def test_what_older_servers_pass_on_arrives_untagged(
     lab: Laboratory, trust: str, relay: Postfix | Exim, protocol: str

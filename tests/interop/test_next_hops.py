@@ -55,7 +55,7 @@ def test_smtp_server_gets_required_messages_as_such(
     assert arrived.content == content(subject)
 
 
-@pytest.mark.requirement("8689-2-10", "8689-4.2.2-4")
+@pytest.mark.requirement("8689-4.2.2-4")
 @pytest.mark.parametrize("requirement", [UNSTATED, OPTIONAL], ids=lambda each: each.value)
 def test_smtp_server_gets_other_messages_without_the_parameter(
     foreign_lab: Laboratory, smtp_server_on: SMTPServer, requirement: Requirement
@@ -88,7 +88,7 @@ def test_servers_without_requiretls_get_no_required_message(
     assert refused not in subjects(hop_without_requiretls)
 
 
-@pytest.mark.requirement("8689-3-2", "8689-4.2.2-2", "8689-4.2.2-4")
+@pytest.mark.requirement("8689-3-2", "8689-4.2.2-4")
 def test_servers_without_requiretls_get_optional_messages_in_tls(
     foreign_lab: Laboratory, hop_without_requiretls: NextHop
 ) -> None:

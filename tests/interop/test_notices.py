@@ -105,7 +105,7 @@ def our_notice(lab: Laboratory, port: int, to: str, ret: Ret) -> Report:
 
 
 @pytest.mark.requirement(
-    "6522-3-1", "6522-3-2", "6522-4-1", "3461-6.2-1", "3461-6.3-1", "3461-6.3-2", "3461-6.3-3", "3464-2.3.6-1"
+    "6522-3-1", "6522-4-1", "3461-6.2-1", "3461-6.3-1", "3461-6.3-2", "3461-6.3-3", "3464-2.3.6-1"
 )  # fmt: skip
 @pytest.mark.parametrize("ret", [Ret.HDRS, Ret.FULL], ids=lambda ret: ret.value)
 def test_our_notice_has_the_structure_of_postfix(

@@ -48,9 +48,7 @@ def proven(hosts: tuple[HostReadiness, ...]) -> list[HostReadiness]:
     return [host for host in hosts if host.name_proof is not NameProof.NONE]
 
 
-@pytest.mark.requirement(
-    "8689-2-13", "8689-4.2.1-5", "7672-2.2-1", "7672-2.2.1-7", "7672-3.1.1-1", "7672-3.2-2"
-)
+@pytest.mark.requirement("8689-2-13", "8689-4.2.1-5", "7672-2.2-1", "7672-3.1.1-1", "7672-3.2-2")
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_posttls_finger_agrees(
     judgements: dict[str, Readiness], finger: PosttlsFinger, domain: Domain

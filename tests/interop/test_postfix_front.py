@@ -24,7 +24,6 @@ TRUST = [
 ]
 
 
-@pytest.mark.requirement("8689-4.1-6")
 @pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
 @pytest.mark.parametrize(("trusted_hops", "expected"), TRUST)
 def test_postfix_tag_counts_from_trusted_hops_and_is_taken_off(

@@ -1,13 +1,19 @@
 #!/bin/sh
-# Set up what the tests and the demo need: prepare.sh PYTHON VENV
+# Set up what the demo or the tests need: prepare.sh demo|tests PYTHON VENV
 # Debian packages are installed when root, and named when not.
 set -eu
 
-python=$1
-venv=$2
+purpose=$1
+python=$2
+venv=$3
 
 # command:package
-needed="unbound:unbound openssl:openssl redis-server:redis-server node:nodejs npm:npm"
+needed="unbound:unbound"
+extras=""
+if [ "$purpose" = tests ]; then
+    needed="$needed dig:bind9-dnsutils openssl:openssl redis-server:redis-server node:nodejs npm:npm"
+    extras="[bench,lint,redis,test]"
+fi
 
 missing=""
 for pair in $needed; do
@@ -42,7 +48,10 @@ if ! "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))"; then
     exit 69
 fi
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade "setuptools>=68" wheel
-"$venv/bin/pip" install --quiet --disable-pip-version-check --editable ".[redis,test,lint]"
-# What only the interoperability tests need; they say so themselves if it is missing.
-sh "$(dirname "$0")/../interop/fetch.sh" || echo "Without it the tests in tests/interop fail." >&2
+pip="$venv/bin/pip --disable-pip-version-check --quiet"
+$pip install --upgrade "setuptools>=70.1" wheel
+$pip install --editable ".$extras"
+if [ "$purpose" = tests ]; then
+    # What only the interoperability tests need; they say so themselves if it is missing.
+    sh "$(dirname "$0")/../interop/fetch.sh" || echo "Without it the tests in tests/interop fail." >&2
+fi

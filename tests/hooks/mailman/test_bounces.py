@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hooks.mailman.bed import Bed
-from tests.hooks.mailman.test_list_copies import score_of
+from tests.hooks.mailman.scores import score_of
 
 MEMBER, OTHER = "b@dane-ee.test", "c@sts.test"
 

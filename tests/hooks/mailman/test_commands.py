@@ -124,6 +124,22 @@ def test_a_smarthost_without_requiretls_is_a_problem(configured: Bed) -> None:
     assert "cannot take REQUIRETLS mail (requiretls-not-offered" in problem
 
 
+def test_a_smarthost_without_a_password_is_a_problem(configured: Bed, tmp_path: Path) -> None:
+    """Named, and no error of the command."""
+    empty = tmp_path / "password"
+    empty.touch()
+    no_password = settings(
+        configured,
+        delivery={
+            "smarthost": f"mx.dane-ee.test:{configured.lab.port}",
+            "smarthost_user": "list",
+            "smarthost_password_file": str(empty),
+        },
+    )
+
+    assert any("no password for list" in problem for problem in problems(changes=no_password))
+
+
 def test_settings_with_mistakes_are_all_named(configured: Bed, tmp_path: Path) -> None:
     """Exit 78."""
     broken = tmp_path / "broken.toml"

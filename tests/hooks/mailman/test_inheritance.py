@@ -167,68 +167,6 @@ def test_what_tls_required_no_caused_says_so(bed: Bed) -> None:
     assert reply.content.count(b"TLS-Required: No") == 1
 
 
-def digest_list(bed: Bed, **attributes: Any) -> Any:
-    """Return a list with one subscriber to digests."""
-    from mailman.interfaces.member import DeliveryMode
-
-    mlist = bed.create_list([MEMBER], digest_size_threshold=0, **attributes)
-    with transaction():
-        mlist.members.get_member(MEMBER).preferences.delivery_mode = DeliveryMode.mime_digests
-    return mlist
-
-
-def send_digest(mlist: Any) -> None:
-    """Send what was collected, as cron does."""
-    from mailman.app.digests import maybe_send_digest_now
-
-    with transaction():
-        maybe_send_digest_now(mlist, force=True)
-
-
-@pytest.mark.requirement("8689-6-1")
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (TAGGED, (), True),
-        ((), TAGGED, True),
-        ((), (), False),
-    ],
-    ids=["tagged first", "tagged second", "none tagged"],
-)
-def test_one_tagged_post_tags_the_digest(
-    bed: Bed, first: tuple[str, ...], second: tuple[str, ...], expected: bool
-) -> None:
-    """And the field that says so in the mailbox stays inside."""
-    mlist = digest_list(bed)
-
-    bed.post(POST, *first)
-    bed.post(POST.replace("post@", "two@"), *second)
-    bed.run()
-    send_digest(mlist)
-    bed.run()
-
-    [digest] = bed.delivered("dane-ee.test")
-    assert digest.requiretls is expected
-    assert digest.content.count(b"the secret body") == 2
-    assert b"X-RequireTLS-Stored" not in digest.content
-
-
-def test_attack_a_forged_field_does_not_untag_a_digest(bed: Bed) -> None:
-    """Nor does one put into the queue past LMTP."""
-    from mailman.app.inject import inject_text
-
-    mlist = digest_list(bed)
-    forged = "X-RequireTLS-Stored: requirement=optional from= to=a@b.test arrived=1\n"
-
-    bed.post(forged + POST, *TAGGED)
-    inject_text(mlist, forged + POST.replace("post@", "two@"))
-    bed.run()
-    send_digest(mlist)
-    bed.run()
-
-    assert bed.delivered("dane-ee.test")[0].requiretls
-
-
 def test_an_unrecognized_bounce_is_forwarded_under_its_own_tag(bed: Bed) -> None:
     """It has the whole message attached."""
     bed.create_list([MEMBER], forward_unrecognized_bounces_to=UnrecognizedBounceDisposition.site_owner)

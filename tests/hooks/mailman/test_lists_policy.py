@@ -79,6 +79,20 @@ def test_members_who_cannot_be_reached_get_a_notice_without_content(bed: Bed) ->
         assert b"evil.test" not in notice.content
 
 
+def test_attack_a_server_that_refuses_the_notice_too_gets_no_other(bed: Bed) -> None:
+    """Whatever it answers to a notice without content, nothing follows."""
+    use(bed, unreachable="notice")
+    bed.create_list([NO_KEYWORD])
+    host = bed.lab.destination("mx.no-keyword.test")
+    host.script = host.script.__class__(requiretls=host.script.requiretls, replies={"RCPT": "550 5.7.30 no"})
+
+    bed.post(POST, "REQUIRETLS")
+    bed.run()
+
+    assert bed.delivered("no-keyword.test") == []
+    assert len(bed.delivered("sender.test")) == 2
+
+
 def test_the_notice_has_the_link_that_mailman_made(bed: Bed) -> None:
     """A member reads the post where it is archived."""
     use(bed, unreachable="notice")
