@@ -11,7 +11,7 @@ venv=$3
 needed="unbound:unbound"
 extras=""
 if [ "$purpose" = tests ]; then
-    needed="$needed dig:bind9-dnsutils openssl:openssl redis-server:redis-server node:nodejs npm:npm"
+    needed="$needed chromium:chromium dig:bind9-dnsutils openssl:openssl redis-server:redis-server node:nodejs npm:npm"
     extras="[bench,lint,redis,test]"
 fi
 

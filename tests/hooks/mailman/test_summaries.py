@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from requiretls_mailman.notices import may_see_domains
 from tests.hooks.mailman.bed import POST, POSTER, Bed, config, transaction
 from tests.hooks.mailman.scores import score_of
 from tests.lab.laboratory import Laboratory
@@ -38,8 +39,24 @@ def test_poster_and_owner_get_one_summary_each(bed: Bed) -> None:
     assert b"no-keyword.test" not in poster.content
 
 
-def test_the_poster_sees_domains_where_the_roster_is_public(bed: Bed) -> None:
-    """Who may see the members may see where they are."""
+@pytest.mark.parametrize(
+    ("visibility", "member_sees", "stranger_sees"),
+    [("public", True, True), ("members", True, False), ("moderators", False, False)],
+)
+def test_the_poster_sees_domains_if_he_may_see_the_members(
+    bed: Bed, visibility: str, member_sees: bool, stranger_sees: bool
+) -> None:
+    """The roster's own visibility decides."""
+    mlist = bed.create_list([REACHED])
+    with transaction():
+        mlist.member_roster_visibility = type(mlist.member_roster_visibility)[visibility]
+
+    assert may_see_domains(mlist, REACHED) is member_sees
+    assert may_see_domains(mlist, POSTER) is stranger_sees
+
+
+def test_a_poster_who_may_see_them_is_told_the_domains(bed: Bed) -> None:
+    """As the owners are."""
     mlist = bed.create_list([NO_KEYWORD])
     with transaction():
         mlist.member_roster_visibility = type(mlist.member_roster_visibility).public
@@ -48,7 +65,7 @@ def test_the_poster_sees_domains_where_the_roster_is_public(bed: Bed) -> None:
     bed.run()
 
     summaries = [message.content for message in bed.delivered("sender.test")]
-    assert all(b"1  no-keyword.test" in summary for summary in summaries)
+    assert [b"1  no-keyword.test" in summary for summary in summaries] == [True, True]
 
 
 def test_one_summary_although_some_members_are_tried_again(bed: Bed, lab: Laboratory) -> None:
