@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import burst, delivery, policy, receiving, relaying
-
-PARTS = ("delivery", "burst", "policy", "receiving")
+from tests.bench import burst, delivery, mailman, policy, receiving, relaying
 
 
 def main(chosen: Sequence[str]) -> None:
@@ -20,7 +18,7 @@ def main(chosen: Sequence[str]) -> None:
     console = Console()
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} processors; medians of three rounds")
     for part in chosen or PARTS:
-        {"delivery": _delivery, "burst": _burst, "policy": _policy, "receiving": _receiving}[part](console)
+        PARTS[part](console)
 
 
 def _delivery(console: Console) -> None:
@@ -52,6 +50,18 @@ def _receiving(console: Console) -> None:
         table.add_row(figure.server, figure.load, *numbers)
     console.print(table)
 
+
+def _mailman(_: Console) -> None:
+    mailman.main()
+
+
+PARTS = {
+    "delivery": _delivery,
+    "burst": _burst,
+    "policy": _policy,
+    "receiving": _receiving,
+    "mailman": _mailman,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

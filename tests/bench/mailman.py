@@ -135,7 +135,7 @@ def _peak() -> float:
 
 def main() -> None:
     """Measure and print."""
-    console = Console(width=110)
+    console = Console()
     table = Table("10,000 members in 1,000 domains", "seconds", "CPU seconds", "MB more", "MB at most")
     with Laboratory([ZONE]) as lab, sink(lab) as place:
         for run in runs(*place):
