@@ -30,6 +30,7 @@ from requiretls_plugin.observe.watched import Watched
 from requiretls_plugin.plugin import RFC8689, tag_of
 from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
+from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Refusal
 from requiretls_plugin.preflight import Readiness, preflight, shortcoming
 from requiretls_plugin.probes import Probes
@@ -260,12 +261,14 @@ class Engine:
         return await gather(destination, running.resolver, running.rules)
 
     async def check(self, domain: DomainName, probes: Probes | None = None) -> Readiness:
-        """Return whether *domain* can take REQUIRETLS mail now, by the same evaluation that delivers.
+        """Return whether REQUIRETLS mail for *domain* would get through now, by the evaluation that delivers.
 
-        Calls with the same *probes* probe a host that several domains share only once.
+        That is through the smarthost or whatever else is named for the domain.
+        Raises PluginError. Calls with the same *probes* probe a host that several domains share only once.
         """
         running = self._running()
-        return await preflight(domain, running.resolver, running.rules, probes)
+        hop = await self._calls.next_hop(domain, Message(None, b"")) or DomainHop(domain)
+        return await preflight(domain, hop, running.resolver, running.rules, probes)
 
     async def check_smarthost(self) -> Refusal | None:
         """Return why the smarthost of the settings cannot take REQUIRETLS mail now.

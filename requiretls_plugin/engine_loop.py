@@ -22,7 +22,8 @@ class EngineLoop:
 
     def _forget(self) -> None:
         self._process = os.getpid()
-        self._changing = threading.Lock()
+        # A signal handler that stops the engine may come while its own thread holds the lock.
+        self._changing = threading.RLock()
         self._under_way: set[concurrent.futures.Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

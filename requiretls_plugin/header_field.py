@@ -59,9 +59,8 @@ def read_tls_required(header: bytes) -> bool:
     if len(fields) > 1:
         raise InvalidHeaderField(f"{len(fields)} TLS-Required fields where one is allowed")
     if fields[0][1] or not _NO.fullmatch(fields[0][2]):
-        raise InvalidHeaderField(
-            f"TLS-Required field says {fields[0][2].strip()[:40]!r}, only No has a meaning"
-        )
+        said = fields[0][2].rstrip(b"\r\n")[:40]
+        raise InvalidHeaderField(f"TLS-Required field says {said!r}, only No alone has a meaning")
     return True
 
 

@@ -37,6 +37,7 @@ class RFC8689:
     @hookimpl
     def requiretls_receive(self, message: Message) -> Requirement:
         """Return what the MAIL parameter and the header of *message* ask for."""
+        _warn_of_odd_field(message)
         return tag_of(message, self._settings.receive.trusted_hops).requirement
 
     @hookimpl(trylast=True)
@@ -81,6 +82,13 @@ def _is_among(peer: str | None, hops: Collection[IPAddress]) -> bool:
 def _says_no(header: bytes) -> bool:
     try:
         return read_tls_required(header)
-    except InvalidHeaderField as error:
-        logging.getLogger(__name__).warning("TLS-Required ignored: %s", error)
+    except InvalidHeaderField:
         return False
+
+
+def _warn_of_odd_field(message: Message) -> None:
+    try:
+        read_tls_required(message.header)
+    except InvalidHeaderField as error:
+        # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
+        logging.getLogger(__name__).warning("TLS-Required ignored: %s", error)

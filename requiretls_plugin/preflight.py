@@ -15,7 +15,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.demand import Demand, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence, NameProof
-from requiretls_plugin.policy.next_hop import DomainHop, NextHop
+from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.probes import Probes
@@ -58,17 +58,21 @@ class Readiness:
 
 
 async def preflight(
-    domain: DomainName, resolver: PolicyResolver, rules: DeliveryRules, probes: Probes | None = None
+    domain: DomainName,
+    hop: NextHop,
+    resolver: PolicyResolver,
+    rules: DeliveryRules,
+    probes: Probes | None = None,
 ) -> Readiness:
-    """Return whether *domain* could take REQUIRETLS mail now.
+    """Return whether REQUIRETLS mail for *domain*, which goes to *hop*, would get through now.
 
-    Connects to every host of the domain once and says no more than EHLO,
-    STARTTLS, EHLO, QUIT. Levels and smarthosts of the settings are left aside:
-    the question is about the domain. What *probes* saw before for another
+    Connects to every host of the next hop once and says no more than EHLO,
+    STARTTLS, EHLO, QUIT. Levels of the settings are left aside: whether the
+    promise would be kept is the question. What *probes* saw before for another
     domain is not looked at again.
     """
     probes = probes or Probes()
-    evidence = await resolver.evidence(DomainHop(domain))
+    evidence = await resolver.evidence(hop)
     verdict = verdict_without_hosts(evidence)
     if verdict is not None:
         unknown = verdict.disposition is Disposition.DEFERRED

@@ -59,7 +59,8 @@ TLS_REQUIREMENT_NOT_MET = Reply(550, "5.7.10", "Encryption needed")
 TLS_NOT_JUDGED = Reply(451, "4.7.10", "TLS requirement could not be checked, will try again")
 
 # Sending whatever was asked.
-TLS_POLICY_NOT_MET = Reply(451, "4.7.5", "Recipient domain's TLS policy could not be met")
+TLS_POLICY_NOT_MET = Reply(451, "4.7.5", "The TLS session that this destination needs could not be had")
+HOST_REFUSED_SESSION = Reply(451, "4.3.2", "Host refuses the session for now")
 HOST_NOT_REACHED = Reply(451, "4.4.1", "No answer from host")
 CONNECTION_LOST = Reply(451, "4.4.2", "Connection lost")
 DNS_LOOKUP_FAILED = Reply(451, "4.4.3", "DNS lookup failed")

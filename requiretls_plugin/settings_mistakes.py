@@ -45,8 +45,12 @@ def _lines(details: Any, model: type[BaseModel]) -> Iterator[str]:
     elif details["type"] == "extra_forbidden":
         yield f"{path}: unknown key; {_suggestion(details['loc'], model)}"
     else:
+        given = details["input"]
         remedy = _REMEDIES.get(details["type"]) or str(raised or details["msg"])
-        yield f"{path}: {remedy.replace('Input should be', 'has to be')} (given: {_shown(details['input'])})"
+        remedy = remedy.replace("Input should be", "has to be")
+        if isinstance(given, str):
+            remedy = remedy.replace(given, _without_password(given))
+        yield f"{path}: {remedy} (given: {_shown(given)})"
 
 
 def _path(steps: Iterable[str | int]) -> str:
@@ -62,6 +66,14 @@ def _suggestion(steps: Sequence[str | int], model: type[BaseModel]) -> str:
     return f"is {similar[0]} meant?" if similar else "remove it"
 
 
+def _without_password(text: str) -> str:
+    """Return *text* without the user and password that are written before a host, be it in the wrong place."""
+    before, _at, after = text.rpartition("@")
+    return f"…@{after}" if ":" in before.rpartition("://")[2] else text
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        value = _without_password(value)
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

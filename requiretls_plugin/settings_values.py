@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -56,6 +57,12 @@ def _listening_place(text: str) -> ServerAddress:
 def _cache_url(text: str) -> str:
     if not re.fullmatch(r"memory:|sqlite:///.+|rediss?://.+", text):
         raise ValueError("write memory:, sqlite:///path or redis://host:port/db")
+    if text.startswith("redis"):
+        try:
+            _ = urlsplit(text).port
+        except ValueError:
+            # What is behind a slash in a password would be taken for the path, and what is before it shown.
+            raise ValueError("write redis://host:port/db, in a password %2F for / and so on") from None
     return text
 
 

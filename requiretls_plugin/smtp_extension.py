@@ -74,10 +74,10 @@ def take_mail_parameter(parameters: MutableMapping[str, str | None], *, tls: boo
     """
     if KEYWORD not in parameters:
         return False
-    if parameters[KEYWORD] is not None:
-        raise InvalidParameter(BAD_PARAMETER.with_text("REQUIRETLS takes no value"))
     if not offered:
         refuse_unknown({KEYWORD: None})
+    if parameters[KEYWORD] is not None:
+        raise InvalidParameter(BAD_PARAMETER.with_text("REQUIRETLS takes no value"))
     if not tls:
         raise InvalidParameter(TLS_NEEDED_FOR_PARAMETER)
     del parameters[KEYWORD]

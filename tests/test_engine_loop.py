@@ -250,7 +250,9 @@ def test_an_engine_that_another_thread_was_using_can_be_started_after_a_fork(
         tmp_path,
         """
         engine.start()
-        engine._loop._changing.acquire()  # as a thread does in the moment of submitting
+        submitting = threading.Thread(target=engine._loop._changing.acquire)  # as one does for a moment
+        submitting.start()
+        submitting.join()
         child = os.fork()
         if child == 0:
             engine.start()
@@ -260,6 +262,25 @@ def test_an_engine_that_another_thread_was_using_can_be_started_after_a_fork(
         """,
     )
     assert printed == "child 2.0.0\n"
+
+
+def test_attack_a_signal_in_the_moment_of_submitting_does_not_end_in_waiting(
+    lab: Laboratory, tmp_path: Path
+) -> None:
+    """The handler that stops the engine runs in the thread that was interrupted, and needs the same lock."""
+    printed = run_process(
+        lab,
+        tmp_path,
+        """
+        import signal
+        signal.signal(signal.SIGTERM, lambda number, frame: engine.stop())
+        engine.start()
+        with engine._loop._changing:
+            os.kill(os.getpid(), signal.SIGTERM)
+        print("stopped", flush=True)
+        """,
+    )
+    assert printed == "stopped\n"
 
 
 def test_mail_is_delivered_after_main_has_returned(lab: Laboratory, tmp_path: Path) -> None:

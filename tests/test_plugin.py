@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -72,6 +73,8 @@ def test_another_field_than_one_no_is_ignored_and_logged(
 ) -> None:
     """Nothing is relaxed by what only looks like it."""
     assert tag(header) == Tag()
+    RFC8689(Settings(), no_delivery).requiretls_receive(replace(MESSAGE, content=header + MESSAGE.content))
+    assert len(caplog.records) == 1
     assert caplog.records[0].getMessage().startswith("TLS-Required ignored: ")
 
 

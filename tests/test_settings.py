@@ -217,6 +217,24 @@ def test_all_mistakes_are_told_together(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("delivery", "smarthost", "user:s3cret@relay.example:587"),
+        ("delivery", "smarthost", "smtp://user:s3cret@relay.example"),
+        ("cache", "url", "redis:/:s3cret@cache.example"),
+        ("cache", "url", "redis://:s3cret/@cache.example:6379/0"),
+        ("cache", "url", "redis://:s3cret#@cache.example:6379/0"),
+        ("cache", "url", "redis://:s3cret[@cache.example:6379/0"),
+    ],
+)
+def test_attack_a_password_in_the_wrong_place_is_not_shown(section: str, key: str, value: str) -> None:
+    """The mistake goes to logs and terminals; what is behind the password still says which one it is."""
+    [problem] = problems_in({section: {key: value}})
+    assert "s3cret" not in problem
+    assert value.rpartition("@")[2] in problem
+
+
 def test_attack_a_long_value_is_shown_in_part() -> None:
     """The error is for a screen."""
     [problem] = problems_in({"hostname": ["x" * 100_000]})

@@ -111,14 +111,17 @@ class QueueReceiver:
 
     def _too_large(self, path: Path) -> bool:
         """Move a message that is over the size limit out of the way, as Salmon does."""
-        if not self.queue.pop_limit or path.stat().st_size <= self.queue.pop_limit:
-            return False
-        if self.queue.oversize_dir:
-            logging.info("%s is over the size limit, moved to %s", path.name, self.queue.oversize_dir)
-            path.rename(os.path.join(self.queue.oversize_dir, path.name))
-        else:
-            logging.warning("%s is over the size limit, DELETED: set oversize_dir", path.name)
-            path.unlink()
+        try:
+            if not self.queue.pop_limit or path.stat().st_size <= self.queue.pop_limit:
+                return False
+            if self.queue.oversize_dir:
+                logging.info("%s is over the size limit, moved to %s", path.name, self.queue.oversize_dir)
+                path.rename(os.path.join(self.queue.oversize_dir, path.name))
+            else:
+                logging.warning("%s is over the size limit, DELETED: set oversize_dir", path.name)
+                path.unlink()
+        except FileNotFoundError:
+            pass  # another process that shares the queue was faster
         return True
 
     def _work_on(self, held: HeldFile) -> None:

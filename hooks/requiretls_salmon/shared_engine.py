@@ -10,7 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 from requiretls_plugin.engine import Engine
+from requiretls_plugin.errors import PluginError, SettingsError
 from requiretls_plugin.settings import Settings
+
+# As sysexits.h has it.
+EX_CONFIG = 78
 
 _engines: dict[Path | None, Engine] = {}
 _lock = threading.Lock()
@@ -20,12 +24,17 @@ def shared_engine() -> Engine:
     """Return the engine of the file that the app's settings name, not necessarily running.
 
     That is `requiretls_config` in the app's settings module; without it
-    `$REQUIRETLS_CONFIG` and /etc/requiretls.toml count. Raises SettingsError.
+    `$REQUIRETLS_CONFIG` and /etc/requiretls.toml count. If they cannot be used
+    the mistakes go to standard error and SystemExit (78) ends the start.
     """
     path = _named_path()
     with _lock:
         if path not in _engines:
-            _engines[path] = Engine(Settings.load(path))
+            try:
+                _engines[path] = Engine(Settings.load(path))
+            except (SettingsError, PluginError) as error:
+                print(error, file=sys.stderr)
+                raise SystemExit(EX_CONFIG) from error
         return _engines[path]
 
 

@@ -20,6 +20,7 @@ from requiretls_plugin.audit_page import audit_page
 from requiretls_plugin.cli.check import readiness_as_json
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.preflight import Verdict
 from requiretls_plugin.settings import Settings
@@ -103,9 +104,8 @@ def show_audit(
     if as_json:
         print_json(audit_as_json(found))
     else:
-        console = Console()
-        console.print(_table(found))
-        console.print(Text(f"{title}: {found}"))
+        print_table(_table(found))
+        click.echo(f"{title}: {found}")
     return _exit_code(found)
 
 

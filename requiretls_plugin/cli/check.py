@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import InvalidDomainName
@@ -45,7 +45,7 @@ def check(domains: tuple[str, ...], config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([readiness_as_json(readiness) for readiness in found])
     else:
-        Console(markup=False).print(_table(found))
+        print_table(_table(found))
     return _exit_code(found)
 
 

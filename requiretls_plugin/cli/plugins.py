@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugin_listing import PluginListing, listings
 from requiretls_plugin.settings import Settings
@@ -30,7 +30,7 @@ def plugins(config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([_as_json(listing) for listing in found])
     else:
-        Console().print(_table(found))
+        print_table(_table(found))
     return ExitCode.OK
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import CacheFailure, InvalidDomainName, SettingsError
 from requiretls_plugin.policy.cache import MEMORY, open_store, sqlite_path
@@ -65,7 +65,7 @@ def list_policies(config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([_as_json(known.entry, known.failure) for known in found if known.entry])
     else:
-        Console().print(_table(found))
+        print_table(_table(found))
     return ExitCode.OK
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.dsn_parameters import MAX_ENVID
 from requiretls_plugin.engine import Engine
@@ -67,7 +67,7 @@ def send(
             }
         )
     else:
-        Console(markup=False).print(_table(outcomes))
+        print_table(_table(outcomes))
     return _exit_code(outcomes)
 
 
@@ -99,8 +99,8 @@ def _asking(message: Message, content: bytes, *, require_tls: bool, tls_optional
     message = replace(message, content=content, mail_parameter=require_tls)
     try:
         says_no = read_tls_required(content)
-    except InvalidHeaderField as error:
-        raise click.UsageError(f"the message: {error}; remove the field") from None
+    except InvalidHeaderField:
+        says_no = False  # and the engine logs it
     if require_tls and says_no:
         raise click.UsageError(
             str(ConflictingRequirement("--require-tls, but the message itself says TLS-Required: No"))

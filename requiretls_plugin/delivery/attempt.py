@@ -179,7 +179,7 @@ class Delivery:
             # The message may have arrived; offering it to another host now could double it.
             reply = deferral(refusal, replies.CONNECTION_LOST)
             return self._outcome(session, recipient, Disposition.DEFERRED, reply, refusal.reason)
-        self._refusals.append(refusal)
+        self._refusals.append(_with_session(refusal, session))
         return None
 
     def _outcome(
@@ -254,6 +254,8 @@ def _settled(recipient: Recipient, verdict: CombinedVerdict) -> Outcome:
         verdict.disposition,
         verdict.reply,
         host=verdict.host,
+        security=verdict.security,
+        requiretls=verdict.requiretls,
         reason=verdict.reason,
         from_server=verdict.server_text is not None,
         server_text=verdict.server_text,
@@ -267,4 +269,10 @@ def _hung_up(session: Session) -> Refusal:
 
 def _put_off(session: Session, answer: ServerReply) -> Refusal:
     host, why = str(session.demand.host), f"answered {answer.quoted!r}"
-    return Refusal(Reason.REJECTED, Sureness.NOT_JUDGED, why, host, answer.as_reply(), answer.quoted)
+    refusal = Refusal(Reason.REJECTED, Sureness.NOT_JUDGED, why, host, answer.as_reply(), answer.quoted)
+    return _with_session(refusal, session)
+
+
+def _with_session(refusal: Refusal, session: Session) -> Refusal:
+    """Note what *session* was: MAIL was said in it."""
+    return replace(refusal, security=session.security, requiretls=session.sends_requiretls)

@@ -9,6 +9,7 @@ from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.verdict import CombinedVerdict
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
 from requiretls_plugin.policy.mx_lookup import MailLoop, MXFailed, NoSuchDomain, NoUsableMX, NullMX
+from requiretls_plugin.policy.next_hop import NamedHop
 from requiretls_plugin.policy.tlsa_lookup import HostUnknown
 from requiretls_plugin.reason import Reason
 
@@ -33,6 +34,12 @@ def verdict_without_hosts(evidence: Evidence) -> CombinedVerdict | None:
         case NoUsableMX():
             return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
     if not hosts_to_try(evidence):
+        if isinstance(evidence.next_hop, NamedHop):
+            # Whoever named the server made the mistake, not the sender: nothing is lost over it.
+            named = str(evidence.hosts[0].host) if evidence.hosts else str(evidence.next_hop)
+            reply = replies.OUR_SETTINGS_AT_FAULT
+            reply = reply.with_text(f"{reply.text} ({named} has no address)")
+            return CombinedVerdict(Disposition.DEFERRED, reply, Reason.CONFIGURATION, named)
         return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from requiretls_plugin import reply as replies
@@ -12,6 +12,7 @@ from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement
+from requiretls_plugin.security import Security
 
 TAKES_NO_MAIL = Reply(554, "5.3.2", "Host takes no mail")
 
@@ -56,6 +57,13 @@ class CombinedVerdict:
     reason: Reason
     host: str | None
     server_text: str | None = None
+    security: Security | None = None
+    requiretls: bool = False
+
+
+_NO_ENCRYPTION = frozenset(
+    {Reason.STARTTLS_NOT_OFFERED, Reason.STARTTLS_REFUSED, Reason.TLS_HANDSHAKE_FAILED}
+)
 
 
 def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]) -> CombinedVerdict:
@@ -75,7 +83,7 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
     if proved and kinds == {Reason.REJECTED}:
         reply = leading.reply if leading.reply and leading.reply.permanent else TAKES_NO_MAIL
         return _verdict(Disposition.FAILED, reply, leading, refusals)
-    if requirement is not Requirement.REQUIRED or level is not Level.ENFORCE:
+    if requirement is not Requirement.REQUIRED or not _is_held_to(level, kinds):
         reply = deferral(leading, replies.TLS_POLICY_NOT_MET)
         return _verdict(Disposition.DEFERRED, reply, leading, refusals)
     if not proved:
@@ -84,6 +92,13 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
     if kinds == {Reason.REQUIRETLS_NOT_OFFERED}:
         return _verdict(Disposition.FAILED, replies.REQUIRETLS_NOT_SUPPORTED, leading, refusals)
     return _verdict(Disposition.FAILED, replies.TLS_REQUIREMENT_NOT_MET, leading, refusals)
+
+
+def _is_held_to(level: Level, kinds: Set[Reason]) -> bool:
+    """Whether *level* makes refusals of these *kinds* final for a message under REQUIRETLS."""
+    if level is Level.OPPORTUNISTIC_STARTTLS:
+        return kinds <= _NO_ENCRYPTION
+    return level is Level.ENFORCE
 
 
 def _leading(refusals: Sequence[Refusal]) -> Refusal:
@@ -105,7 +120,7 @@ def deferral(refusal: Refusal, otherwise: Reply) -> Reply:
     if refusal.reply is not None and not refusal.reply.permanent and refusal.reason is Reason.REJECTED:
         return refusal.reply
     if refusal.reason is Reason.REJECTED:
-        return replies.HOST_NOT_REACHED
+        return replies.HOST_REFUSED_SESSION
     return _DEFERRAL_REPLIES.get(refusal.reason, otherwise)
 
 
@@ -116,4 +131,6 @@ def _verdict(
         told = sorted({f"{refusal.host}: {refusal.reason.value}" for refusal in refusals if refusal.host})
         reply = reply.with_text(f"{reply.text} ({'; '.join(told)})" if told else reply.text)
     from_server = leading.server_text if leading.reason is Reason.REJECTED else None
-    return CombinedVerdict(disposition, reply, leading.reason, leading.host, from_server)
+    return CombinedVerdict(
+        disposition, reply, leading.reason, leading.host, from_server, leading.security, leading.requiretls
+    )

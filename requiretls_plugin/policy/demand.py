@@ -8,8 +8,8 @@ really proved.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 from requiretls_plugin.certificate.dane_match import DANE_TA, usable_records
 from requiretls_plugin.domain_name import DomainName
@@ -98,11 +98,25 @@ class Rules:
     """Whether sessions are held to MTA-STS policies in mode `testing` first, to report how that ends."""
 
 
-@functools.lru_cache(maxsize=4096)
+# Decisions live as long as the evidence they rest on, which they must not keep: it can be large.
+_Asked = tuple[Requirement, HostEvidence, Level, Rules]
+_decided: WeakKeyDictionary[Evidence, dict[_Asked, Demand | Refusal]] = WeakKeyDictionary()
+
+
 def demand_for(
     requirement: Requirement, evidence: Evidence, host: HostEvidence, level: Level, rules: Rules
 ) -> Demand | Refusal:
     """Return what a session with *host* has to prove, or why there must be none."""
+    decided = _decided.setdefault(evidence, {})
+    asked = requirement, host, level, rules
+    if asked not in decided:
+        decided[asked] = _demand(requirement, evidence, host, level, rules)
+    return decided[asked]
+
+
+def _demand(
+    requirement: Requirement, evidence: Evidence, host: HostEvidence, level: Level, rules: Rules
+) -> Demand | Refusal:
     lookup = host.lookup
     if isinstance(lookup, HostUnknown):
         return _refused(host, Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address")

@@ -6,15 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed
+from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, TLSARecord
 
 # RFC 8767 section 4 and RFC 2308 section 5: a week and three hours are the most that make sense;
 # a change at a mail host should show sooner.
 MAX_TTL = 86_400.0
 MAX_NEGATIVE_TTL = 900.0
 
-# What bounds the memory: a stranger's MX RRset can have thousands of records.
+# What bounds the memory: a stranger's MX RRset can have thousands of records, and one TXT record
+# 64 KB, so that many octets of data count as one record more.
 MAX_RECORDS = 50_000
+OCTETS_OF_A_RECORD = 128
 
 
 class AnswerCache:
@@ -67,4 +69,12 @@ def _capped(answer: Found[Any] | Absent) -> float:
 
 
 def _size(answer: Found[Any] | Absent) -> int:
-    return 1 + len(answer.records) if isinstance(answer, Found) else 1
+    if isinstance(answer, Absent):
+        return 1
+    return 1 + len(answer.records) + sum(map(_octets, answer.records)) // OCTETS_OF_A_RECORD
+
+
+def _octets(record: object) -> int:
+    if isinstance(record, TLSARecord):
+        return len(record.data)
+    return len(record) if isinstance(record, bytes) else 0

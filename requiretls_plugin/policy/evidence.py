@@ -36,7 +36,7 @@ class HostEvidence:
     lookup: HostLookup
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Evidence:
     """What DNS and MTA-STS say about a next hop and its hosts, best host first.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
+from requiretls_plugin.security import Security
 
 
 class Sureness(enum.Enum):
@@ -36,6 +37,7 @@ class Refusal:
     *reply* is the server's own, where it said something that decided the
     matter, and *server_text* its text as it came. *peer* is who refused, where
     there was a connection; refusals that differ in nothing else are equal.
+    *security* and *requiretls* are those of the session, where MAIL was said.
     """
 
     reason: Reason
@@ -45,3 +47,5 @@ class Refusal:
     reply: Reply | None = None
     server_text: str | None = None
     peer: Peer | None = field(default=None, compare=False)
+    security: Security | None = None
+    requiretls: bool = False

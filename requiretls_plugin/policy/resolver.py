@@ -70,8 +70,14 @@ class PolicyResolver:
         self._kept.pop(next_hop, None)
         if not isinstance(evidence.sts, STSUnavailable):
             self._kept[next_hop] = until, evidence
-        while len(self._kept) > MAX_KEPT:
+        # Evidence about a stranger's domain can be megabytes: what is over goes at once, or
+        # KEPT_SECONDS later where something older is not over yet.
+        while self._kept and (self._oldest_until() <= self._clock() or len(self._kept) > MAX_KEPT):
             self._kept.popitem(last=False)
+
+    def _oldest_until(self) -> float:
+        until, _evidence = next(iter(self._kept.values()))
+        return until
 
     async def _gather(self, dns: DNSSource, next_hop: NextHop, recheck_sts: bool) -> Evidence:
         if isinstance(next_hop, NamedHop):

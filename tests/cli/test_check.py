@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.running import CommandLine
@@ -78,3 +80,30 @@ def test_a_bad_domain_is_a_usage_error(requiretls: CommandLine) -> None:
 
     assert ran.code == 64
     assert "no domain" in ran.errors
+
+
+def test_with_a_smarthost_its_readiness_counts(
+    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluator is the one that delivers: mail goes there and nowhere else."""
+    smarthost = f"mx.dnssec-pkix.test:{lab.port}"
+    settings = lab.write_settings(tmp_path / "requiretls.toml", delivery={"smarthost": smarthost})
+
+    ran = CommandLine(settings, capsys, monkeypatch)("check", "--json", "no-keyword.test")
+
+    [found] = ran.json()
+    [host] = found["hosts"]
+    assert (ran.code, found["verdict"]) == (0, "ready")
+    assert (host["host"], host["name_proof"], host["authentication"]) == (
+        "mx.dnssec-pkix.test",
+        "named",
+        "pkix",
+    )
+
+
+def test_a_table_through_a_pipe_is_cut_nowhere(requiretls: CommandLine) -> None:
+    """Names and reasons can be searched for."""
+    ran = requiretls("check", "no-keyword.test")
+
+    assert "requiretls-not-offered" in ran.output
+    assert "mx.no-keyword.test" in ran.output

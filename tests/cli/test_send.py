@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.running import CommandLine
 from tests.lab.laboratory import Laboratory
+from tests.lab.smtp_script import Script
 
 MESSAGE = b"From: alice@sender.test\r\nSubject: hello\r\n\r\nsecret body\r\n"
 SENDER = "alice@sender.test"
@@ -165,3 +166,45 @@ def test_dsn_wishes_are_passed_on(requiretls: CommandLine, lab: Laboratory) -> N
     assert ran.code == 0
     [message] = lab.destination("mx.dane-ee.test").messages
     assert {"RET=FULL", "ENVID=Q+201", "REQUIRETLS"} <= set(message.mail_parameters)
+
+
+def test_a_mistyped_smarthost_bounces_nothing(
+    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own settings are at fault: the message waits until they are right."""
+    settings = lab.write_settings(tmp_path / "requiretls.toml", delivery={"smarthost": "no-such.test:25"})
+    requiretls = CommandLine(settings, capsys, monkeypatch)
+
+    for flag in ([], ["--require-tls"], ["--tls-optional"]):
+        ran = requiretls("send", "--json", "--from", SENDER, *flag, "b@dane-ee.test", stdin=MESSAGE)
+
+        [outcome] = ran.json()["recipients"]
+        assert ran.code == 75
+        assert (outcome["outcome"], outcome["code"], outcome["status"]) == ("deferred", 451, "4.3.5")
+        assert outcome["reason"] == "configuration"
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "end-of-data"])
+def test_a_deferral_by_the_server_tells_what_the_session_was(
+    requiretls: CommandLine, lab: Laboratory, step: str
+) -> None:
+    """REQUIRETLS was sent on MAIL, whatever the answer."""
+    lab.destination("mx.dane-ee.test").script = Script(replies={step: "451 4.3.0 later"})
+
+    ran = requiretls("send", "--json", "--from", SENDER, "--require-tls", "b@dane-ee.test", stdin=MESSAGE)
+
+    [outcome] = ran.json()["recipients"]
+    assert (outcome["outcome"], outcome["reason"]) == ("deferred", "rejected")
+    assert (outcome["security"], outcome["requiretls"]) == ("dane", True)
+
+
+@pytest.mark.requirement("8689-3-4", "8689-3-6")
+@pytest.mark.parametrize(
+    "fields", [b"TLS-Required: Yes\r\n", b"TLS-Required: No\r\n" * 2], ids=["another value", "twice"]
+)
+def test_a_field_that_says_something_else_asks_for_nothing(requiretls: CommandLine, fields: bytes) -> None:
+    """As everywhere: the message goes as if the field were not there."""
+    ran = requiretls("send", "--json", "--from", SENDER, "b@dane-ee.test", stdin=fields + MESSAGE)
+
+    assert ran.code == 0
+    assert ran.json()["requirement"] == "unstated"

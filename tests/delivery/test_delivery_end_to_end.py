@@ -158,7 +158,7 @@ LEVELS = [
     pytest.param(
         "opportunistic+starttls",
         "no-starttls.test",
-        "deferred 451 4.7.5 starttls-not-offered",
+        "failed 550 5.7.10 starttls-not-offered",
         id="no STARTTLS, but demanded",
     ),
     pytest.param("opportunistic", "no-starttls.test", "delivered cleartext", id="no STARTTLS"),

@@ -70,7 +70,7 @@ TEMPORARY = [
     pytest.param([not_judged(Reason.STS_UNAVAILABLE)], "451 4.7.10", id="policy not fetched"),
     pytest.param([not_judged(Reason.PROTOCOL_VIOLATION)], "451 4.5.0", id="no SMTP"),
     pytest.param([rejected(450, "4.2.1")], "450 4.2.1", id="4yz: the server's own words"),
-    pytest.param([rejected(550, "5.7.1")], "451 4.4.1", id="a 5yz greeting that may change"),
+    pytest.param([rejected(550, "5.7.1")], "451 4.3.2", id="a 5yz greeting that may change"),
     pytest.param(
         [NO_KEYWORD, not_judged(Reason.HOST_UNREACHABLE)], "451 4.4.1", id="no keyword, unreachable"
     ),
@@ -120,12 +120,33 @@ def test_other_messages_never_fail_for_want_of_tls(
     assert verdict.reply.status.startswith("4.7.")
 
 
-@pytest.mark.parametrize("level", [Level.OPPORTUNISTIC, Level.OPPORTUNISTIC_STARTTLS])
-def test_a_relaxed_required_message_never_fails_for_want_of_tls(level: Level) -> None:
+def test_a_relaxed_required_message_never_fails_for_want_of_tls() -> None:
     """Where the operator relaxed the destination, it is held like any other message."""
-    verdict = combined(REQUIRED, level, [proved(Reason.STARTTLS_NOT_OFFERED)])
+    verdict = combined(REQUIRED, Level.OPPORTUNISTIC, [proved(Reason.STARTTLS_NOT_OFFERED)])
 
     assert verdict.disposition is Disposition.DEFERRED
+
+
+@pytest.mark.parametrize(
+    ("reasons", "disposition"),
+    [
+        pytest.param([Reason.STARTTLS_NOT_OFFERED], Disposition.FAILED, id="no STARTTLS"),
+        pytest.param(
+            [Reason.STARTTLS_REFUSED, Reason.TLS_HANDSHAKE_FAILED], Disposition.FAILED, id="no TLS anywhere"
+        ),
+        pytest.param([Reason.DANE_MISMATCH], Disposition.DEFERRED, id="the recipient's own policy"),
+        pytest.param(
+            [Reason.STARTTLS_NOT_OFFERED, Reason.DANE_MISMATCH], Disposition.DEFERRED, id="one of each"
+        ),
+    ],
+)
+def test_where_encryption_is_left_to_demand_its_lack_is_final(
+    reasons: list[Reason], disposition: Disposition
+) -> None:
+    """Level opportunistic+starttls gives up everything else of REQUIRETLS."""
+    verdict = combined(REQUIRED, Level.OPPORTUNISTIC_STARTTLS, [proved(reason) for reason in reasons])
+
+    assert verdict.disposition is disposition
 
 
 @pytest.mark.parametrize("requirement", Requirement)

@@ -19,6 +19,9 @@ missing=""
 for pair in $needed; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+if [ "$purpose" = tests ] && ! PATH="$PATH:/sbin" ldconfig -p | grep -q 'libunbound\.so\.8'; then
+    missing="$missing libunbound8"
+fi
 if ! command -v "$python" >/dev/null 2>&1; then
     missing="$missing python3 python3-venv"
 elif ! "$python" -c "import ensurepip" 2>/dev/null; then

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -23,8 +25,7 @@ class RedisServer:
         program = shutil.which("redis-server")
         if program is None:
             raise FileNotFoundError("redis-server is missing: apt-get install redis-server")
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._log = folder / "redis.log"
         self._command = [
@@ -70,6 +71,14 @@ class RedisServer:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _free_port() -> int:
+    """Return a port that no client gets by chance while the server is down."""
+    while True:
+        port = random.randrange(10_240, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _listening(port: int, certificate: Certificate | None) -> list[str]:

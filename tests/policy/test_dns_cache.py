@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from requiretls_plugin.domain_name import DomainName
-from requiretls_plugin.policy.answers import Absent, Found, LookupFailed
+from requiretls_plugin.policy.answers import Absent, Found, LookupFailed, TLSARecord
 from requiretls_plugin.policy.dns_cache import MAX_NEGATIVE_TTL, MAX_TTL, AnswerCache
 from requiretls_plugin.server_address import IPAddress
 
@@ -94,6 +94,16 @@ def test_attack_huge_answers_do_not_fill_the_memory() -> None:
     assert cache.get("huge") is None
     cache.put("next", found(60.0))
     assert cache.get("next") is not None
+
+
+@pytest.mark.parametrize("record", [bytes(60_000), TLSARecord(3, 1, 0, bytes(60_000))], ids=["TXT", "TLSA"])
+def test_attack_few_but_long_records_do_not_fill_the_memory(record: bytes | TLSARecord) -> None:
+    """One of 64 KB takes the room of hundreds."""
+    cache = AnswerCache(Clock(), max_records=1000)
+    for number in range(10):
+        cache.put(number, Found((record,), secure=True, canonical=DomainName("a.test"), ttl=60.0))
+
+    assert sum(cache.get(number) is not None for number in range(10)) == 2
 
 
 def test_replacing_an_answer_frees_its_room() -> None:

@@ -298,6 +298,27 @@ def test_what_is_too_large_is_put_aside(office: PostOffice, store: queue.Queue, 
     assert len(queue.Queue(str(tmp_path / "large"))) == 1
 
 
+@pytest.mark.parametrize("put_aside", [True, False])
+def test_attack_a_large_file_that_another_process_took_ends_nothing(
+    office: PostOffice,
+    store: queue.Queue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    put_aside: bool,
+) -> None:
+    """Two receivers may share a queue, and both find what is too large."""
+    push(store)
+    gone = [Path(store.dir, "new", "1.taken.by-another")]
+    monkeypatch.setattr(
+        "requiretls_salmon.queue_receiver.due_files", lambda folder: [*gone, *due_files(folder)]
+    )
+
+    run(store, size_limit=10, oversize_dir=str(tmp_path / "large") if put_aside else None)
+
+    assert len(store) == 0
+
+
 def test_a_file_held_by_another_process_is_left_alone(
     office: PostOffice, handle: Handle, store: queue.Queue
 ) -> None:

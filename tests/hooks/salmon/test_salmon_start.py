@@ -162,8 +162,9 @@ def test_mistakes_in_the_settings_end_the_start_and_are_all_named(app_folder: Pa
         'hostnam = "x"\n[receive]\ncertificate = "missing.pem"\nprivate_key = "missing.key"\n'
     )
     with running(app_folder, free_port(), settings=settings, wait=False) as app:
-        assert app.process.wait(20) != 0
+        assert app.process.wait(20) == 78
 
+    assert "Traceback" not in app.log
     assert "hostnam" in app.log
     assert "missing.pem" in app.log
 
