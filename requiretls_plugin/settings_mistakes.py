@@ -67,7 +67,7 @@ def _suggestion(steps: Sequence[str | int], model: type[BaseModel]) -> str:
 
 
 def _without_password(text: str) -> str:
-    """Return *text* without the user and password that are written before a host, be it in the wrong place."""
+    """Return *text* without user and password, which somebody may have written before a host."""
     before, _at, after = text.rpartition("@")
     return f"…@{after}" if ":" in before.rpartition("://")[2] else text
 

@@ -61,7 +61,7 @@ def _cache_url(text: str) -> str:
         try:
             _ = urlsplit(text).port
         except ValueError:
-            # What is behind a slash in a password would be taken for the path, and what is before it shown.
+            # A slash in a password ends the host, and whoever connects would complain of the rest aloud.
             raise ValueError("write redis://host:port/db, in a password %2F for / and so on") from None
     return text
 

@@ -15,6 +15,7 @@ from mailman.utilities.mailbox import Mailbox
 
 from requiretls_mailman.adapter import installed
 from requiretls_mailman.kept import kept_tag
+from requiretls_mailman.notices import one_line
 from requiretls_plugin.errors import InvalidStoredTag
 from requiretls_plugin.header_field import field_values
 from requiretls_plugin.message import Recipient
@@ -35,7 +36,8 @@ class TaggedDigest(ToDigest):
         policy = installed().policy_of(mlist)
         tag = policy.tag_of(kept_tag(msg, msgdata))
         if tag.requirement is Requirement.REQUIRED and policy.digest == "omit":
-            log.info("%s left out of the digest of %s: REQUIRETLS", msg.get("message-id"), mlist.list_id)
+            post = one_line(msg, "Message-ID")
+            log.info("%s left out of the digest of %s: REQUIRETLS", post, mlist.list_id)
             return
         if FIELD in msg or tag.requirement is not Requirement.UNSTATED:
             msg = copy.deepcopy(msg)

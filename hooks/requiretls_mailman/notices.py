@@ -8,6 +8,7 @@ from typing import Any
 from mailman.email.message import OwnerNotification, UserNotification
 
 from requiretls_mailman.kept import KEY, REDACTED_KEY
+from requiretls_plugin.observe.log import remark
 from requiretls_plugin.requirement import Requirement
 
 _WITHOUT_TAG = {KEY: Requirement.UNSTATED.value, REDACTED_KEY: True}
@@ -69,7 +70,12 @@ def archive_link(msg: Any) -> str | None:
     return None
 
 
+def one_line(msg: Any, name: str) -> str:
+    """Return a header field of *msg* as one printable line, however it was folded; "" without it."""
+    return remark(" ".join(str(msg.get(name, "")).split()))
+
+
 def described(msg: Any, names: Sequence[str] = ("Date", "Message-ID")) -> str:
     """Return lines that tell a post from others and quote nothing of it."""
-    values = {name: " ".join(str(msg.get(name, "")).split()) for name in names}
+    values = {name: one_line(msg, name) for name in names}
     return "".join(f"    {name}: {value}\n" for name, value in values.items() if value)

@@ -21,11 +21,13 @@ from requiretls_mailman.notices import (
     archive_link,
     described,
     may_see_domains,
+    one_line,
     send_content_free,
     send_owner_summary,
     send_poster_summary,
 )
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
+from requiretls_plugin.observe.log import shown
 from requiretls_plugin.refusal_summary import summary_text
 from requiretls_plugin.tls_refusal import is_tls_refusal, waits_for_tls
 
@@ -62,7 +64,8 @@ def report_refusals(
     if _gives_up(msgdata, outcomes):
         refused, waiting = refused + waiting, []
     for outcome in refused:
-        log.info("%s not sent to %s, no bounce: %s", msg.get("message-id"), outcome.recipient, outcome.reply)
+        post, to = one_line(msg, "Message-ID"), shown(str(outcome.recipient))
+        log.info("%s not sent to %s, no bounce: %s", post, to, outcome.reply)
     if not refused or mlist is None or msgdata.get(REDACTED_KEY):
         return
     kind = Kind.of(msgdata)

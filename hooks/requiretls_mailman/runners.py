@@ -20,6 +20,7 @@ from requiretls_mailman.digests import tag_of_digest
 from requiretls_mailman.errors import NotInstalledError
 from requiretls_mailman.kept import kept_tag, mark
 from requiretls_mailman.lmtp import LMTPRunner
+from requiretls_mailman.notices import one_line
 from requiretls_mailman.reach import reason_to_hold
 from requiretls_plugin.requirement import Requirement, Tag
 
@@ -117,7 +118,7 @@ class ArchiveRunner(Inheriting, archive.ArchiveRunner):
 
     def _dispose(self, mlist: Any, msg: Any, msgdata: Any) -> Any:
         if self.adapter.policy_of(mlist).archive == "omit" and self.is_required(mlist, msg, msgdata):
-            log.info("%s not archived: REQUIRETLS", msg.get("message-id"))
+            log.info("%s not archived: REQUIRETLS", one_line(msg, "Message-ID"))
             return False
         return super()._dispose(mlist, msg, msgdata)
 
@@ -135,6 +136,7 @@ class NNTPRunner(Inheriting, nntp.NNTPRunner):
 
     def _dispose(self, mlist: Any, msg: Any, msgdata: Any) -> Any:
         if self.adapter.policy_of(mlist).nntp == "drop" and self.is_required(mlist, msg, msgdata):
-            log.info("%s not sent to %s: REQUIRETLS", msg.get("message-id"), mlist.linked_newsgroup)
+            post = one_line(msg, "Message-ID")
+            log.info("%s not sent to %s: REQUIRETLS", post, mlist.linked_newsgroup)
             return False
         return super()._dispose(mlist, msg, msgdata)

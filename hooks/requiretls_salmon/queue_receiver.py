@@ -58,7 +58,8 @@ class QueueReceiver:
 
         The queue is looked at every *sleep* seconds. A deferred message waits
         as long again as it has been there, between *shortest_wait* and
-        *longest_wait* seconds; after *lifetime* seconds it bounces.
+        *longest_wait* seconds; after *lifetime* seconds it bounces, and after
+        twice as many it is dropped, bounced or not.
         """
         self.engine = shared_engine()
         self.queue = queue.Queue(queue_dir, pop_limit=size_limit, oversize_dir=oversize_dir)
@@ -173,7 +174,9 @@ class QueueReceiver:
             undeliverable_message(data, str(refusal))
             return routing.Router.UNDELIVERABLE_QUEUE is not None
         failed = _failures(refusal, accepted, expired=expired)
-        return bounce(self.engine, accepted.message, failed, accepted.arrived) or expired
+        told = bounce(self.engine, accepted.message, failed, accepted.arrived)
+        # The notice has as much time as the message had: the way back may be closed for a while, too.
+        return told or _age(held, accepted) > 2 * self.lifetime
 
     def _wait(self, age: float) -> float:
         return min(max(age, self.shortest_wait), self.longest_wait)

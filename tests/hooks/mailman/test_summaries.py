@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import email
 from typing import Any
 
 import pytest
 
-from requiretls_mailman.notices import may_see_domains
+from requiretls_mailman.notices import described, may_see_domains, one_line
 from tests.hooks.mailman.bed import POST, POSTER, Bed, config, transaction
 from tests.hooks.mailman.scores import score_of
 from tests.lab.laboratory import Laboratory
@@ -146,3 +147,11 @@ def _owner() -> Any:
     from mailman.interfaces.member import MemberRole
 
     return MemberRole.owner
+
+
+def test_attack_a_folded_message_id_adds_no_line_to_log_or_notice() -> None:
+    """A stranger folds and colours it as he likes."""
+    post = email.message_from_bytes(b"Message-ID: <a@b>\n\tNov 24 22:00 (1) forged \x1b[2J\n\nbody\n")
+
+    assert one_line(post, "Message-ID") == r"<a@b> Nov 24 22:00 (1) forged \x1b[2J"
+    assert described(post) == f"    Message-ID: {one_line(post, 'Message-ID')}\n"

@@ -152,16 +152,36 @@ def test_what_failed_bounces(office: PostOffice, store: queue.Queue) -> None:
 
 @pytest.mark.usefixtures("forward")
 def test_a_bounce_that_has_to_wait_keeps_the_message(office: PostOffice, store: queue.Queue) -> None:
-    """Until its lifetime is over."""
+    """For twice its lifetime at the most."""
     office.replies |= {"receiver.example": NO_REQUIRETLS, "sender.example": LATER}
     key = push(store)
     run(store)
     assert len(store) == 1
 
     store.remove(key)
-    push(store, age=6 * DAY)
+    push(store, age=11 * DAY)
     run(store)
     assert len(store) == 0
+
+
+@pytest.mark.requirement("5321-4.5.4.1-1")
+@pytest.mark.usefixtures("forward")
+def test_attack_a_way_back_that_is_closed_on_the_last_day_loses_no_message(
+    office: PostOffice, store: queue.Queue
+) -> None:
+    """The notice of its expiry is tried again, as the message was."""
+    office.replies |= {"receiver.example": LATER, "sender.example": LATER}
+    key = push(store, age=6 * DAY)
+    run(store)
+    assert len(store) == 1
+
+    del office.replies["sender.example"]
+    told_before = len(office.notices)
+    os.utime(os.path.join(store.dir, "new", key))
+    run(store)
+
+    assert len(store) == 0
+    assert len(office.notices) == told_before + 1
 
 
 @pytest.mark.usefixtures("forward")
