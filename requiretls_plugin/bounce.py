@@ -24,6 +24,7 @@ from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Notify, Recipient
 from requiretls_plugin.multipart_report import Part, digest_of, multipart_report, text_part, with_crlf
 from requiretls_plugin.notice_text import SUBJECTS, notice_text
+from requiretls_plugin.observe.log import shown
 from requiretls_plugin.reorigination import inherited
 from requiretls_plugin.requirement import Requirement, Tag
 from requiretls_plugin.returned_message import message_id, returned_part
@@ -174,7 +175,9 @@ async def send_notice(deliver: Deliver, notice: Notice, *, kept_if_deferred: boo
         return outcome
     if notice.fallback is not None:
         return await send_notice(deliver, notice.fallback, kept_if_deferred=kept_if_deferred)
-    log.warning("notice could not be sent: to=<%s>, dsn=%s", notice.recipient, outcome.reply.status)
+    log.warning(
+        "notice could not be sent: to=<%s>, dsn=%s", shown(str(notice.recipient)), outcome.reply.status
+    )
     return outcome
 
 
@@ -242,7 +245,7 @@ def _log_untold(outcomes: Sequence[Outcome]) -> None:
         if outcome.disposition is Disposition.FAILED:
             log.warning(
                 "undeliverable, and no return path to tell: to=<%s>, dsn=%s, reason=%s",
-                outcome.recipient,
+                shown(str(outcome.recipient)),
                 outcome.reply.status,
                 outcome.reason.value if outcome.reason else "none",
             )

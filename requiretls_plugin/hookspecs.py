@@ -49,7 +49,8 @@ def requiretls_next_hop(domain: DomainName | AddressLiteral, message: Message) -
     up; *domain* is an address literal for mail to one. Return a next hop, or
     None to leave it to the settings and to DNS; the first answer counts. A
     named server has to prove that name by its certificate where the message
-    demands it. An exception defers the message.
+    demands it; another domain is judged by what it publishes itself, which
+    `TLS-Required: No` sets aside as ever. An exception defers the message.
     """
 
 

@@ -41,6 +41,7 @@ class StoredTag:
     peer: str | None = None
     ret: Ret | None = None
     envid: str | None = None
+    smtputf8: bool = False
 
     @classmethod
     def of(cls, message: Message, recipient: Recipient, arrived: int) -> StoredTag:
@@ -54,6 +55,7 @@ class StoredTag:
             peer=message.peer,
             ret=message.ret,
             envid=message.envid,
+            smtputf8=message.smtputf8,
         )
 
     def message(self, content: bytes) -> Message:
@@ -66,6 +68,7 @@ class StoredTag:
             tag=self.tag,
             ret=self.ret,
             envid=self.envid,
+            smtputf8=self.smtputf8,
         )
 
 
@@ -109,6 +112,7 @@ def _written(stored: StoredTag) -> str:
         "envid": stored.envid,
         "notify": dsn_parameters.notify_text(stored.recipient.notify) if stored.recipient.notify else None,
         "orcpt": stored.recipient.orcpt,
+        "utf": "yes" if stored.smtputf8 else None,
         "arrived": str(stored.arrived),
     }
     return " ".join(f"{key}={_encoded(word)}" for key, word in words.items() if word is not None)
@@ -141,5 +145,6 @@ def _read(value: bytes) -> StoredTag:
         peer=words.get("peer"),
         ret=Ret(words["ret"]) if "ret" in words else None,
         envid=words.get("envid"),
+        smtputf8=words.get("utf") == "yes",
         arrived=int(words["arrived"]),
     )

@@ -184,6 +184,7 @@ class Settings(Section):
     delivery: DeliverySettings = DeliverySettings()
     receive: ReceiveSettings = ReceiveSettings()
     levels: Levels = LevelTable()
+    """By recipient domain, also where a smarthost or a plugin's host takes its mail."""
     tls_required_no: TLSRequiredNoSettings = TLSRequiredNoSettings()
     bounce: BounceSettings = BounceSettings()
     reports: ReportSettings = ReportSettings()

@@ -19,6 +19,7 @@ from requiretls_plugin.bounce import notices_for, send_notice
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.message import Message
+from requiretls_plugin.observe.log import shown
 from requiretls_plugin.reply import Reply
 from requiretls_salmon.delivery_error import DeliveryError
 from requiretls_salmon.handling import Handling
@@ -45,14 +46,20 @@ def may_raise(handling: Handling | None, accepted: Accepted | None, outcomes: Se
     return handling.reports and handling.delivered == 0
 
 
-def settle(engine: Engine, message: Message, outcomes: Sequence[Outcome], arrived: int) -> None:
-    """Bounce what failed, and keep what is deferred or what cannot be bounced now."""
+def settle(engine: Engine, message: Message, outcomes: Sequence[Outcome], arrived: int) -> bool:
+    """Bounce what failed, and keep what is deferred or what cannot be bounced now.
+
+    Return False if neither can be done for some of it: then nobody would know.
+    """
     failed = [outcome for outcome in outcomes if outcome.disposition is Disposition.FAILED]
     deferred = [outcome for outcome in outcomes if outcome.disposition is Disposition.DEFERRED]
+    settled = True
     if failed and not bounce(engine, message, failed, arrived):
-        keep(message, failed, arrived)
+        settled = keep(message, failed, arrived)
     if deferred and not keep(message, deferred, arrived):
-        bounce(engine, message, [_given_up(outcome) for outcome in deferred], arrived)
+        given_up = [_given_up(outcome) for outcome in deferred]
+        settled = bounce(engine, message, given_up, arrived) and settled
+    return settled
 
 
 def bounce(engine: Engine, message: Message, failed: Sequence[Outcome], arrived: int) -> bool:
@@ -79,7 +86,7 @@ def keep(message: Message, outcomes: Sequence[Outcome], arrived: int) -> bool:
         return False
     for outcome in outcomes:
         key = queue.push(Accepted(message, outcome.recipient, arrived).salmon_data())
-        logging.warning("to=<%s> kept as %s: %s", outcome.recipient, key, outcome.reply)
+        logging.warning("to=<%s> kept as %s: %s", shown(str(outcome.recipient)), key, outcome.reply)
     return True
 
 

@@ -110,8 +110,10 @@ class Relay(server.Relay):  # type: ignore[misc] # Salmon has no types
         bad = unsuccessful(outcomes)
         if bad and self.on_failure == "raise" and may_raise(handling, sent.accepted, outcomes):
             raise error_for(bad)
-        if bad:
-            settle(engine, sent.message, bad, sent.accepted.arrived if sent.accepted else int(time.time()))
+        arrived = sent.accepted.arrived if sent.accepted else int(time.time())
+        if bad and not settle(engine, sent.message, bad, arrived):
+            # The sender tries again, and who has the message gets it twice: better than never.
+            raise error_for(bad)
         if handling is not None:
             handling.delivered += len(outcomes) - len(bad)
 

@@ -13,7 +13,7 @@ def print_table(table: Table) -> None:
     """Print *table*; what is too long for its column goes on in the next line, nothing is cut."""
     for column in table.columns:
         column.overflow = "fold"
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     console.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import replace
 
 from requiretls_plugin.delivery.connection import Connection
@@ -44,7 +45,7 @@ async def open_session(demand: Demand, rules: SessionRules) -> Session | Refusal
     """
     why = "has no address to connect to"
     refusal = Refusal(Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, why, str(demand.host))
-    addresses = demand.addresses[:MAX_ADDRESSES]
+    addresses = _addresses_to_try(demand.addresses)
     for number, address in enumerate(addresses, start=1):
         patience = rules.delivery.connect_timeout
         if number < len(addresses):
@@ -54,6 +55,14 @@ async def open_session(demand: Demand, rules: SessionRules) -> Session | Refusal
             return opened
         refusal = opened
     return refusal
+
+
+def _addresses_to_try(addresses: Sequence[IPAddress | UNIXSocket]) -> Sequence[IPAddress | UNIXSocket]:
+    """Return the first addresses in the resolver's order, the last one of another family if there is one."""
+    chosen, rest = addresses[:MAX_ADDRESSES], addresses[MAX_ADDRESSES:]
+    families = {type(address) for address in chosen}
+    other = next((address for address in rest if type(address) not in families), None)
+    return chosen if other is None else (*chosen[:-1], other)
 
 
 async def _open_at(

@@ -176,6 +176,9 @@ def _local(
     RFC 8689 ends. Over SMTP it would travel on, without the promise.
     """
     trusted = hop.server in rules.trusted_local_hops
+    if hop.login is not None:
+        why = "a password never goes to a server that proves no name"
+        return _refused(host, Reason.CONFIGURATION, Sureness.OUR_FAULT, why)
     if requirement is Requirement.REQUIRED:
         if trusted and hop.protocol is Protocol.LMTP:
             return replace(plain, pass_requiretls=True)

@@ -23,7 +23,7 @@ async def use_everything(cache: PolicyCache) -> None:
     """Call every method; none may raise, and what is put has to be there."""
     await cache.put(entry())
     await cache.touch(EXAMPLE, BEGIN + 1)
-    await cache.put_note("kind", EXAMPLE, "text", BEGIN + 60)
+    await cache.put_note("kind", EXAMPLE, "text", BEGIN + DAY)
     found = await cache.get(EXAMPLE)
     assert found is not None
     assert found.policy == entry().policy
