@@ -12,13 +12,14 @@ from requiretls_plugin.cli.check import check
 from requiretls_plugin.cli.doctor import doctor
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.explain import explain_address
+from requiretls_plugin.cli.options import HELP
 from requiretls_plugin.cli.plugins import plugins
 from requiretls_plugin.cli.policies import policies
 from requiretls_plugin.cli.send import send
 from requiretls_plugin.errors import PluginError, SettingsError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings=HELP)
 @click.version_option(__version__, prog_name="requiretls")
 def requiretls() -> None:
     """REQUIRETLS (RFC 8689): deliver only over authenticated TLS, or say why not."""

@@ -19,7 +19,7 @@ from requiretls_plugin.audit import PARALLEL, Audit, DomainReport, Subscribers, 
 from requiretls_plugin.audit_page import audit_page
 from requiretls_plugin.cli.check import readiness_as_json
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
 from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.preflight import Verdict
@@ -40,7 +40,7 @@ parallel_option = click.option(
 )
 
 
-@click.command("audit")
+@click.command("audit", context_settings=HELP)
 @click.argument(
     "addresses", type=click.File(encoding="utf-8", errors="replace"), metavar="FILE-WITH-ADDRESSES"
 )

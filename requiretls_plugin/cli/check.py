@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
 from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
@@ -19,7 +19,7 @@ from requiretls_plugin.errors import InvalidDomainName
 from requiretls_plugin.preflight import Readiness, Verdict
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("domains", nargs=-1, required=True, metavar="DOMAIN...")
 @config_option
 @json_option

@@ -14,7 +14,7 @@ import click
 from requiretls_plugin import doctor as examinations
 from requiretls_plugin import doctor_neighbours as neighbours
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
 from requiretls_plugin.doctor import Diagnosis, Health
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
@@ -31,7 +31,7 @@ BOGUS_NAME = "dnssec-failed.org"
 _POSTCONF_SECONDS = 10.0
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option(
     "--mailman", type=click.Path(path_type=Path, dir_okay=False), help="Also look at this mailman.cfg."
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import InvalidFindings, InvalidMailAddress
@@ -43,7 +43,7 @@ _EXIT_CODES = {
 }
 
 
-@click.command("explain")
+@click.command("explain", context_settings=HELP)
 @click.argument("address", required=False)
 @click.option(
     "--save", type=click.Path(path_type=Path, dir_okay=False), help="Also keep what was found in this file."

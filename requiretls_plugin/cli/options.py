@@ -15,6 +15,9 @@ from requiretls_plugin.settings import MetricsSettings, Settings
 
 T = TypeVar("T")
 
+# What every command is made with, so that -h is there for all of them.
+HELP = {"help_option_names": ["-h", "--help"]}
+
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

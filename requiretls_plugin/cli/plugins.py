@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
 from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugin_listing import PluginListing, listings
 from requiretls_plugin.settings import Settings
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @config_option
 @json_option
 def plugins(config: Path | None, as_json: bool) -> int:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
 from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import CacheFailure, InvalidDomainName, SettingsError
@@ -43,7 +43,7 @@ class _Known:
     failure: FetchFailure | None
 
 
-@click.group()
+@click.group(context_settings=HELP)
 def policies() -> None:
     """Show and delete cached MTA-STS policies.
 
@@ -51,7 +51,7 @@ def policies() -> None:
     """
 
 
-@policies.command("list")
+@policies.command("list", context_settings=HELP)
 @config_option
 @json_option
 def list_policies(config: Path | None, as_json: bool) -> int:
@@ -69,7 +69,7 @@ def list_policies(config: Path | None, as_json: bool) -> int:
     return ExitCode.OK
 
 
-@policies.command()
+@policies.command(context_settings=HELP)
 @click.argument("domain", type=_domain)
 @config_option
 @json_option
@@ -94,7 +94,7 @@ def show(domain: DomainName, config: Path | None, as_json: bool) -> int:
     return ExitCode.OK
 
 
-@policies.command()
+@policies.command(context_settings=HELP)
 @click.argument("domains", type=_domain, nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Delete the policies of all domains.")
 @config_option

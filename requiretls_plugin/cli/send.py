@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
-from requiretls_plugin.cli.options import config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
 from requiretls_plugin.cli.tables import print_table
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.dsn_parameters import MAX_ENVID
@@ -23,7 +23,7 @@ from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient, Ret
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--from", "sender", required=True, metavar="ADDR", help='Return path; "" is the null one.')
 @click.option("--require-tls", is_flag=True, help="REQUIRETLS: only over authenticated TLS.")
 @click.option("--tls-optional", is_flag=True, help="TLS-Required: No: deliver whatever policy says.")

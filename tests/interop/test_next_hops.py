@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from email.message import EmailMessage
 
 import pytest
@@ -117,6 +118,10 @@ def test_postfix_hears_quit_where_it_would_have_heard_mail(
 
     deliver(foreign_lab.settings(), message(REQUIRED, content=content("nothing")), "u@postfix.test")
 
+    for _ in range(250):  # Postfix writes that line a moment after we have gone
+        if "disconnect from" in postfix_server.log[heard:]:
+            break
+        time.sleep(0.02)
     [sums] = [line for line in postfix_server.log[heard:].splitlines() if "disconnect from" in line]
     assert sums.endswith(" ehlo=2 starttls=1 quit=1 commands=4")
 

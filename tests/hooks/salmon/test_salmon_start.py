@@ -177,7 +177,7 @@ def test_an_app_as_salmon_gen_makes_it_switches_on_with_two_lines(
     app_folder = tmp_path / "app"
     port = free_port()
     settings = app_folder / "config" / "settings.py"
-    text = settings.read_text().replace("8823", str(port))
+    text = settings.read_text().replace("8823", str(port)).replace("localhost", "127.0.0.1")
     settings.write_text(text + "\nimport requiretls_salmon\n\nrequiretls_salmon.install()\n")
 
     with running(app_folder, port, settings=settings_file) as app:
