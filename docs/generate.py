@@ -162,6 +162,8 @@ def _commands(command: click.Command, name: str, parent: click.Context | None) -
     context = command.make_context(
         name, [], parent, resilient_parsing=True, terminal_width=100, max_content_width=100
     )
+    # click keeps the first help option made for a command, and click-man makes another one.
+    command._help_option = None
     yield f"## `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
