@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 import idna
+import idna.uts46data
 
 from requiretls_plugin.errors import InvalidDomainName
 

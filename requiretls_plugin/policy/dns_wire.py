@@ -6,6 +6,23 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rdatatype
+
+# dnspython imports a type's class when it meets the first record of it. A server that gave up its
+# rights by then, or its view of the files, could not: the types that replies have come now.
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.DNAME
+import dns.rdtypes.ANY.DNSKEY
+import dns.rdtypes.ANY.DS
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.NS
+import dns.rdtypes.ANY.NSEC
+import dns.rdtypes.ANY.NSEC3
+import dns.rdtypes.ANY.OPT
+import dns.rdtypes.ANY.RRSIG
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.ANY.TXT
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
 import dns.wire
 from dns.rdatatype import RdataType
 
