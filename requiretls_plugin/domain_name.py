@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# What ssl encodes server names with, and idna.uts46data, load themselves late; a server that gave
+# up its view of the files by then could not. (They are used by name only.)
+import encodings.idna
+import encodings.punycode  # noqa: F401
 import re
 from dataclasses import dataclass
 

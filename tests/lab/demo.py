@@ -136,7 +136,10 @@ def _arrival(host: str, message: AcceptedMessage) -> str:
 
 def _proof(host: HostReadiness) -> str:
     words = [f"name: {host.name_proof.value}", f"certificate: {host.authentication}"]
-    words.append({True: "REQUIRETLS", False: "no REQUIRETLS", None: "REQUIRETLS unknown"}[host.requiretls])
+    if host.starttls is False:
+        words.append("no STARTTLS")
+    else:
+        words.append({True: "REQUIRETLS", False: "no REQUIRETLS", None: "REQUIRETLS unknown"}[host.requiretls])
     return f"{host.host}: {', '.join(words)}"
 
 
