@@ -139,7 +139,8 @@ def _proof(host: HostReadiness) -> str:
     if host.starttls is False:
         words.append("no STARTTLS")
     else:
-        words.append({True: "REQUIRETLS", False: "no REQUIRETLS", None: "REQUIRETLS unknown"}[host.requiretls])
+        offers = {True: "REQUIRETLS", False: "no REQUIRETLS", None: "REQUIRETLS unknown"}
+        words.append(offers[host.requiretls])
     return f"{host.host}: {', '.join(words)}"
 
 
