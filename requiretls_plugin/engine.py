@@ -32,7 +32,7 @@ from requiretls_plugin.plugin_calls import PluginCalls
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Refusal
-from requiretls_plugin.preflight import Readiness, preflight, shortcoming
+from requiretls_plugin.preflight import Readiness, preflight, shortcoming, with_memories
 from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag, strongest
@@ -268,7 +268,8 @@ class Engine:
         """
         running = self._running()
         hop = await self._calls.next_hop(domain, Message(None, b"")) or DomainHop(domain)
-        return await preflight(domain, hop, running.resolver, running.rules, probes)
+        readiness = await preflight(domain, hop, running.resolver, running.rules, probes)
+        return await with_memories(readiness, running.capabilities)
 
     async def check_smarthost(self) -> Refusal | None:
         """Return why the smarthost of the settings cannot take REQUIRETLS mail now.

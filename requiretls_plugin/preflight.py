@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from requiretls_plugin.delivery.attempt import DeliveryRules
 from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
@@ -13,6 +14,7 @@ from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.verdict import combined
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
+from requiretls_plugin.policy.capability import CapabilityMemory
 from requiretls_plugin.policy.demand import Demand, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence, NameProof
 from requiretls_plugin.policy.next_hop import NextHop
@@ -83,6 +85,22 @@ async def preflight(
     )
     hosts = tuple(host for host, _ in tried)
     return Readiness(domain, *_overall(hosts, [refusal for _, refusal in tried if refusal]), hosts, evidence)
+
+
+async def with_memories(readiness: Readiness, memory: CapabilityMemory) -> Readiness:
+    """Add to *readiness* what is remembered of hosts that could not be judged now; no verdict changes."""
+    hosts = tuple([await _remembered(host, memory) for host in readiness.hosts])
+    return replace(readiness, hosts=hosts)
+
+
+async def _remembered(host: HostReadiness, memory: CapabilityMemory) -> HostReadiness:
+    if host.verdict is not Verdict.UNKNOWN:
+        return host
+    known = await memory.recall(DomainName(host.host))
+    if known is None or known.requiretls is None:
+        return host
+    seen = datetime.fromtimestamp(known.requiretls, UTC)
+    return replace(host, why=f"{host.why}; it last offered REQUIRETLS on {seen:%Y-%m-%d}")
 
 
 async def shortcoming(

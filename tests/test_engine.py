@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from requiretls_plugin.delivery.outcome import Disposition, Notice, Outcome
+from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import EngineStopped, PluginError
 from requiretls_plugin.mail_address import MailAddress
@@ -17,6 +18,7 @@ from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.next_hop import NextHop
 from requiretls_plugin.policy.resolver import PolicyResolver
+from requiretls_plugin.preflight import Readiness, Verdict
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag
 from tests.lab.laboratory import Laboratory
@@ -303,3 +305,20 @@ def test_a_message_that_nobody_received_is_delivered_as_it_is_tagged(lab: Labora
     """The tag decides, not the MAIL parameter: an app may have changed its mind for its own message."""
     [outcome] = deliver(lab, replace(MESSAGE, mail_parameter=True), "bob@no-keyword.test")
     assert outcome.disposition is Disposition.DELIVERED
+
+
+def test_a_preflight_remembers_what_a_host_could_do(lab: Laboratory) -> None:
+    """A host that is down now may have offered REQUIRETLS before; the verdict is that of now."""
+    host = lab.destination("mx.dane-ee.test")
+
+    async def run() -> Readiness:
+        async with Engine(lab.settings(), manager_of()) as engine:
+            await engine.deliver(PLAIN, [Recipient.parse("bob@dane-ee.test")])
+            await engine.drop_idle_connections()
+            await asyncio.to_thread(lab.stop, host)
+            return await engine.check(DomainName("dane-ee.test"))
+
+    [now] = asyncio.run(run()).hosts
+
+    assert now.verdict is Verdict.UNKNOWN
+    assert "it last offered REQUIRETLS on 20" in now.why

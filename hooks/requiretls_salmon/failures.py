@@ -18,7 +18,7 @@ from salmon.routing import Router
 from requiretls_plugin.bounce import notices_for, send_notice
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.message import Message
+from requiretls_plugin.message import Message, Notify
 from requiretls_plugin.observe.log import shown
 from requiretls_plugin.reply import Reply
 from requiretls_salmon.delivery_error import DeliveryError
@@ -77,6 +77,19 @@ def bounce(engine: Engine, message: Message, failed: Sequence[Outcome], arrived:
     )
     results = [engine.run(send_notice(engine.deliver_as_it_is, notice)) for notice in notices]
     return all(result.disposition is not Disposition.DEFERRED for result in results)
+
+
+def report_success(engine: Engine, message: Message, outcomes: Sequence[Outcome], arrived: int) -> None:
+    """Tell the sender of *message* who has it now, where that was asked and the next server does not tell."""
+    asked = [
+        outcome
+        for outcome in outcomes
+        if outcome.disposition is Disposition.DELIVERED
+        and not outcome.dsn_offered
+        and Notify.SUCCESS in (outcome.recipient.notify or ())
+    ]
+    if asked:
+        bounce(engine, message, asked, arrived)
 
 
 def keep(message: Message, outcomes: Sequence[Outcome], arrived: int) -> bool:

@@ -15,7 +15,7 @@ from requiretls_plugin.policy.next_hop import Login, NamedHop, Protocol, UNIXSoc
 from requiretls_plugin.reply import INTERNAL_ERROR
 from requiretls_plugin.server_address import ServerAddress
 from requiretls_salmon.delivery_error import DeliveryError
-from requiretls_salmon.failures import error_for, may_raise, settle, unsuccessful
+from requiretls_salmon.failures import error_for, may_raise, report_success, settle, unsuccessful
 from requiretls_salmon.handling import current_handling
 from requiretls_salmon.outgoing import Addresses, Outgoing, outgoing
 from requiretls_salmon.preparation import prepare_salmon
@@ -114,6 +114,7 @@ class Relay(server.Relay):  # type: ignore[misc] # Salmon has no types
         if bad and not settle(engine, sent.message, bad, arrived):
             # The sender tries again, and who has the message gets it twice: better than never.
             raise error_for(bad)
+        report_success(engine, sent.message, outcomes, arrived)
         if handling is not None:
             handling.delivered += len(outcomes) - len(bad)
 

@@ -6,6 +6,7 @@ import base64
 import smtplib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from email.mime.text import MIMEText
 from pathlib import Path
 from typing import Any
@@ -524,3 +525,19 @@ def test_an_error_of_a_plugin_defers(office: PostOffice) -> None:
         Relay().send("b@x.example", "a@y.example", "s", "b")
     assert error.value.code == 451
     assert office.sent == []
+
+
+@pytest.mark.requirement("3461-5.2.2-2")
+@pytest.mark.parametrize("notify", [Notify.SUCCESS, Notify.FAILURE])
+def test_success_is_reported_where_it_was_asked_and_the_next_server_does_not(
+    office: PostOffice, handle: Handle, notify: Notify
+) -> None:
+    """The sender learns that the message went on, by one notice."""
+    relay = Relay()
+    handle(relay.deliver)
+    one = accepted()
+    route(replace(one, recipient=replace(one.recipient, notify=frozenset({notify}))))
+
+    notices = [message for message in office.messages if message.return_path is None]
+    assert len(notices) == (notify is Notify.SUCCESS)
+    assert all(b"Action: relayed" in notice.content for notice in notices)
