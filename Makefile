@@ -6,16 +6,13 @@ DEMO_READY := $(VENV)/.ready-for-demo
 READY := $(VENV)/.ready-for-tests
 WORKERS ?= auto
 
-.PHONY: demo test retest lint docs man bench conformance wheel-test clean
+.PHONY: demo test lint docs man bench conformance wheel-test clean
 
 demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.lab.demo
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest -n $(WORKERS)
-
-retest: $(READY) ## run the tests that failed last, one after the other
-	$(BIN)/pytest --last-failed --last-failed-no-failures none
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
