@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import logging
 from typing import Any, cast
 
@@ -46,6 +47,14 @@ class Connection(smtp.SMTP):
         self._reading_message = self._handler_works = False
         super().__init__(handler, **arguments)
         self.command_size_limits.update(MAIL=MAIL_LINE, RCPT=RCPT_LINE, AUTH=AUTH_LINE)
+
+    def __dir__(self) -> list[str]:
+        """Return what aiosmtpd asks every new connection for: the names of commands and AUTH mechanisms.
+
+        All names would cost it more time than a message does.
+        """
+        session_class: type = type(self)
+        return _command_names(session_class)
 
     def _create_envelope(self) -> Transaction:
         return Transaction()
@@ -154,3 +163,8 @@ class Connection(smtp.SMTP):
         finally:
             self._handler_works = False
             self._last_heard = self.loop.time()
+
+
+@functools.cache
+def _command_names(session_class: type) -> list[str]:
+    return [name for name in dir(session_class) if name.startswith(("smtp_", "auth_"))]

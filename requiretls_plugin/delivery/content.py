@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from requiretls_plugin.line_ends import has_leading_dot, with_whole_line_ends
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -23,21 +25,13 @@ class Content:
         """Return *content* ready to be sent.
 
         A message whose line ends are all CRLF leaves byte for byte as it came,
-        so its signatures hold. A bare CR or LF becomes CRLF: sent as it is, it
-        would let one server see an end of data where another sees none ("SMTP
-        smuggling"). A missing last line end is added.
+        so its signatures hold. A bare CR or LF becomes CRLF, and a missing last
+        line end is added.
         """
-        if not _has_only_crlf(content):
-            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+        content = with_whole_line_ends(content)
         if content and not content.endswith(b"\r\n"):
             content += b"\r\n"
-        stuffed = content.replace(b"\r\n.", b"\r\n..")
+        stuffed = content.replace(b"\r\n.", b"\r\n..") if has_leading_dot(content) else content
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
         return cls(stuffed + b".\r\n", len(content), not content.isascii())
-
-
-def _has_only_crlf(content: bytes) -> bool:
-    # As many pairs as there are of each: then every CR and every LF is in a pair.
-    pairs = content.count(b"\r\n")
-    return content.count(b"\n") == pairs and content.count(b"\r") == pairs

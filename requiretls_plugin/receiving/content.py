@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
+
+from requiretls_plugin.line_ends import has_leading_dot, with_whole_line_ends
 
 END = b"\r\n.\r\n"
-
-_LONE_CR_OR_LF = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
 async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes | None:
@@ -40,15 +39,8 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes
 
 def _unstuffed(raw: bytes) -> bytes:
     """Return the message between the line end put before it and the final dot."""
-    lines = raw[: -len(b".\r\n")]
-    if not _only_whole_line_ends(lines):
-        # First, because clients that end lines so have doubled the dots after them too.
-        lines = _LONE_CR_OR_LF.sub(b"\r\n", lines)
-    if b"\n." in lines:
+    # Line ends first, because clients that end lines with LF alone have doubled the dots after them too.
+    lines = with_whole_line_ends(raw[: -len(b".\r\n")])
+    if has_leading_dot(lines):
         lines = lines.replace(b"\r\n.", b"\r\n")
     return lines[len(b"\r\n") :]
-
-
-def _only_whole_line_ends(lines: bytes) -> bool:
-    """Return whether every CR and LF belongs to a CR LF, without looking at each line."""
-    return len(lines.translate(None, b"\r\n")) + 2 * lines.count(b"\r\n") == len(lines)
