@@ -26,12 +26,12 @@ class Contained:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raise PluginError in place of *error*."""
-        if isinstance(error, PluginError) or not _is_the_plugins(error):
+        if error is None or isinstance(error, PluginError) or not _is_the_plugins(error):
             return
         raise PluginError(f"{self._where}: {type(error).__name__}: {error}") from error
 
 
-def _is_the_plugins(error: BaseException | None) -> bool:
+def _is_the_plugins(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()

@@ -16,6 +16,7 @@ import pluggy
 from requiretls_plugin.bounce import send_notice
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.delivery.attempt import Job
+from requiretls_plugin.delivery.content import Content
 from requiretls_plugin.delivery.destination import deferred_by_mistake, deliver_to
 from requiretls_plugin.delivery.observation import observation_of
 from requiretls_plugin.delivery.outcome import Attempt, Disposition, Notice, Outcome
@@ -222,12 +223,12 @@ class Engine:
         self, message: Message, recipients: Sequence[Recipient]
     ) -> Sequence[Outcome]:
         groups = await destinations(message, recipients, self.settings, self._calls)
-        running, job = self._running(), Job.of(message)
+        running, content = self._running(), Content.of(message.content)
 
         async def deliver(destination: Destination, members: list[Recipient]) -> Sequence[Outcome]:
+            job = Job.of(message, destination.level, content)
             async with running.gate:
-                parts = running.resolver, running.rules
-                return await deliver_to(destination.next_hop, job.at(destination.level), members, *parts)
+                return await deliver_to(destination.next_hop, job, members, running.resolver, running.rules)
 
         if len(groups) == 1:  # as nearly always: no need for another task
             return await deliver(*next(iter(groups.items())))

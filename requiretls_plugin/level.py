@@ -30,9 +30,11 @@ class LevelTable:
 
     def level_of(self, domain: DomainName) -> Level:
         """Return the level of *domain*, `ENFORCE` if no entry fits."""
-        labels = domain.labels
-        parents = ("." + ".".join(labels[start:]) for start in range(1, len(labels)))
-        for key in (domain.text, *parents, "*"):
-            if key in self.levels:
-                return self.levels[key]
-        return Level.ENFORCE
+        if domain.text in self.levels:
+            return self.levels[domain.text]
+        _label, dot, rest = domain.text.partition(".")
+        while dot:
+            if f".{rest}" in self.levels:
+                return self.levels[f".{rest}"]
+            _label, dot, rest = rest.partition(".")
+        return self.levels.get("*", Level.ENFORCE)

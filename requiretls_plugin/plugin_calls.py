@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -47,14 +47,15 @@ class PluginCalls:
         a wrapper could take back what others demand.
         """
         self._manager = manager
+        self._sorted: dict[str, tuple[list[pluggy.HookImpl], _Implementations]] = {}
         for name in (RECEIVE, NEXT_HOP, ATTEMPTED, CONCLUDED):
-            for wrapper in self._implementations(name, wrapping=True):
+            for wrapper in self._implementations(name).wrappers:
                 raise PluginError(f"{_place(wrapper)}: this hook cannot be wrapped, only {DELIVER} can")
 
     async def receive(self, message: Message) -> list[Requirement]:
         """Return every plugin's answer to `requiretls_receive`."""
         requirements: list[Requirement] = []
-        for implementation in self._implementations(RECEIVE):
+        for implementation in self._implementations(RECEIVE).others:
             answer = await _answer(implementation, message=message)
             if answer is not None:
                 _check(implementation, answer, Requirement)
@@ -63,7 +64,7 @@ class PluginCalls:
 
     async def next_hop(self, domain: DomainName | AddressLiteral, message: Message) -> NextHop | None:
         """Return the first answer to `requiretls_next_hop`; nobody is asked after it."""
-        for implementation in self._implementations(NEXT_HOP):
+        for implementation in self._implementations(NEXT_HOP).others:
             answer: NextHop | None = await _answer(implementation, domain=domain, message=message)
             if answer is not None:
                 _check(implementation, answer, DomainHop, NamedHop)
@@ -73,11 +74,11 @@ class PluginCalls:
     async def deliver(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...] | None:
         """Return the outcomes from `requiretls_deliver`, in the order of *recipients*."""
         recipients = tuple(recipients)
-        wrappers = self._implementations(DELIVER, wrapping=True)
+        wrappers, others = self._implementations(DELIVER)
         if not wrappers:
             return await self._delivered(message, recipients)
         # pluggy does the wrapping, around one implementation: all that do not wrap.
-        wrapped = [implementation.plugin for implementation in self._implementations(DELIVER)]
+        wrapped = [implementation.plugin for implementation in others]
         caller = self._manager.subset_hook_caller(DELIVER, wrapped)
         where = " around ".join(_place(wrapper) for wrapper in wrappers)
         with Contained(where):
@@ -88,7 +89,7 @@ class PluginCalls:
     async def _delivered(
         self, message: Message, recipients: tuple[Recipient, ...]
     ) -> tuple[Outcome, ...] | None:
-        for implementation in self._implementations(DELIVER):
+        for implementation in self._implementations(DELIVER).others:
             outcomes = await _answer(implementation, message=message, recipients=recipients)
             if outcomes is not None:
                 return _in_order(_place(implementation), outcomes, recipients)
@@ -96,31 +97,47 @@ class PluginCalls:
 
     async def attempted(self, attempt: Attempt) -> None:
         """Tell every observer of `requiretls_attempted`."""
-        for implementation in self._implementations(ATTEMPTED):
+        for implementation in self._implementations(ATTEMPTED).others:
             await _observation(implementation, attempt=attempt)
 
     async def concluded(self, message: Message, outcomes: Sequence[Outcome]) -> list[Notice]:
         """Tell every observer of `requiretls_concluded` and return their notices."""
         notices: list[Notice] = []
-        for implementation in self._implementations(CONCLUDED):
-            notices += await _observation(implementation, message=message, outcomes=tuple(outcomes))
+        outcomes = tuple(outcomes)
+        for implementation in self._implementations(CONCLUDED).others:
+            notices += await _observation(implementation, message=message, outcomes=outcomes)
         return notices
 
-    def _implementations(self, name: str, *, wrapping: bool = False) -> list[pluggy.HookImpl]:
-        """Return the implementations of a hook in the order to call them, wrappers or all others."""
-        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
-        return [
-            implementation
-            for implementation in reversed(caller.get_hookimpls())
-            if (implementation.wrapper or implementation.hookwrapper) is wrapping
-        ]
+    def _implementations(self, name: str) -> _Implementations:
+        """Return those of a hook; they are sorted again when a plugin came or went."""
+        registered: list[pluggy.HookImpl] = getattr(self._manager.hook, name).get_hookimpls()
+        known = self._sorted.get(name)
+        if known is None or known[0] != registered:
+            known = self._sorted[name] = registered, _Implementations.of(registered)
+        return known[1]
+
+
+class _Implementations(NamedTuple):
+    """The implementations of a hook in the order to call them."""
+
+    wrappers: tuple[pluggy.HookImpl, ...]
+    others: tuple[pluggy.HookImpl, ...]
+
+    @classmethod
+    def of(cls, registered: Sequence[pluggy.HookImpl]) -> _Implementations:
+        wrappers: list[pluggy.HookImpl] = []
+        others: list[pluggy.HookImpl] = []
+        for implementation in reversed(registered):  # pluggy calls the last one first
+            wraps = implementation.wrapper or implementation.hookwrapper
+            (wrappers if wraps else others).append(implementation)
+        return cls(tuple(wrappers), tuple(others))
 
 
 async def _answer(implementation: pluggy.HookImpl, **arguments: Any) -> Any:
     """Return what *implementation* answers; raises PluginError for whatever it raises."""
     with Contained(_place(implementation)):
-        answer = implementation.function(*(arguments[name] for name in implementation.argnames))
-        return await answer if inspect.isawaitable(answer) else answer
+        answer = implementation.function(*[arguments[name] for name in implementation.argnames])
+        return await answer if answer is not None and inspect.isawaitable(answer) else answer
 
 
 async def _observation(implementation: pluggy.HookImpl, **arguments: Any) -> Sequence[Notice]:

@@ -61,13 +61,9 @@ class Job:
     content: Content
 
     @classmethod
-    def of(cls, message: Message, level: Level = Level.ENFORCE) -> Job:
-        """Return the job for *message* at *level*."""
-        return cls(message, message.requirement, level, Content.of(message.content))
-
-    def at(self, level: Level) -> Job:
-        """Return the same job at another level; the content is shared."""
-        return replace(self, level=level)
+    def of(cls, message: Message, level: Level, content: Content) -> Job:
+        """Return the job for *message* at *level*; *content* is that of *message*."""
+        return cls(message, message.requirement, level, content)
 
 
 class Delivery:

@@ -58,12 +58,10 @@ async def _within_time(
                 if _policy_changed(evidence, fresh):
                     await Delivery(job, fresh, rules, outcomes).run(delivery.take_back())
     except TimeoutError:
-        pass
-    reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
-    return [
-        outcomes.get(recipient) or deferred(recipient, reply, Reason.HOST_UNREACHABLE)
-        for recipient in recipients
-    ]
+        reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
+        for recipient in recipients:
+            outcomes.setdefault(recipient, deferred(recipient, reply, Reason.HOST_UNREACHABLE))
+    return [outcomes[recipient] for recipient in recipients]
 
 
 def _policy_changed(before: Evidence, after: Evidence) -> bool:

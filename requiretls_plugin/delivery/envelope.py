@@ -60,10 +60,8 @@ class Envelope:
         return f"{self._rcpt(recipient)}\r\n".encode()
 
     def _rcpt(self, recipient: Recipient) -> str:
-        words = [f"RCPT TO:{_path(recipient.address)}"]
-        if self.extensions.dsn:
-            words += rcpt_parameters(recipient)
-        return " ".join(words)
+        command = f"RCPT TO:{_path(recipient.address)}"
+        return " ".join([command, *rcpt_parameters(recipient)]) if self.extensions.dsn else command
 
     def _needs_smtputf8(self, recipient: Recipient) -> bool:
         # An international domain alone has another form (RFC 6531 section 3.2).

@@ -33,7 +33,7 @@ def verdict_without_hosts(evidence: Evidence) -> CombinedVerdict | None:
             return CombinedVerdict(Disposition.FAILED, replies.MAIL_LOOP, Reason.CONFIGURATION, None)
         case NoUsableMX():
             return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
-    if not hosts_to_try(evidence):
+    if all(isinstance(host.lookup, HostUnknown) for host in evidence.hosts):
         if isinstance(evidence.next_hop, NamedHop):
             # Whoever named the server made the mistake, not the sender: nothing is lost over it.
             named = str(evidence.hosts[0].host) if evidence.hosts else str(evidence.next_hop)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -94,18 +93,9 @@ class Pool(Generic[S]):
         idle = len(self._idle)
         return PoolCounts(self._taken_total - idle, idle, sum(map(len, self._waiting.values())))
 
-    @contextlib.asynccontextmanager
-    async def place(self, demand: Demand) -> AsyncIterator[Place[S]]:
-        """Wait for a place for *demand*, lend it, and take it back whatever happens.
-
-        It comes with an idle session where there is one. A session that is in
-        it at the end is kept if it is still usable, and ended if not.
-        """
-        place = await self._acquire(demand)
-        try:
-            yield place
-        finally:
-            self._release(place)
+    def place(self, demand: Demand) -> Loan[S]:
+        """Lend a place for *demand* for the time of an `async with` block, whatever happens in it."""
+        return Loan(self, demand)
 
     async def close(self) -> None:
         """End all sessions: the idle ones now, waiting for that, and others when they come back."""
@@ -132,7 +122,8 @@ class Pool(Generic[S]):
         """How many places are taken: by sessions in use, idle, or being opened."""
         return self._taken_total
 
-    async def _acquire(self, demand: Demand) -> Place[S]:
+    async def acquire(self, demand: Demand) -> Place[S]:
+        """Wait for a place for *demand* and return it, with an idle session where there is one."""
         # Whoever waits cannot go on now, or would have been served: nobody is overtaken by this.
         place = self._grant(demand)
         if place is not None:
@@ -146,7 +137,7 @@ class Pool(Generic[S]):
             if turn.granted.cancelled():
                 self._give_up(host, turn)
             else:  # granted in the same moment
-                self._release(turn.granted.result())
+                self.release(turn.granted.result())
             raise
 
     def _give_up(self, host: _Host, turn: _Turn[S]) -> None:
@@ -156,7 +147,8 @@ class Pool(Generic[S]):
             if not waiting:
                 del self._waiting[host]
 
-    def _release(self, place: Place[S]) -> None:
+    def release(self, place: Place[S]) -> None:
+        """Take *place* back. A session that is in it is kept if it is still usable, and ended if not."""
         self._take_back(place)
         self._serve()
 
@@ -248,6 +240,23 @@ class Pool(Generic[S]):
         now = self._clock()
         young = now - session.opened <= AGE_SECONDS and now - session.last_used <= IDLE_SECONDS
         return young and session.usable
+
+
+class Loan(Generic[S]):
+    """A place for as long as an `async with` block lasts; much cheaper than a generator."""
+
+    def __init__(self, pool: Pool[S], demand: Demand) -> None:
+        self._pool = pool
+        self._demand = demand
+
+    async def __aenter__(self) -> Place[S]:
+        """Wait for the place."""
+        self._place = await self._pool.acquire(self._demand)
+        return self._place
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Give it back."""
+        self._pool.release(self._place)
 
 
 _Host = tuple[object, int]

@@ -30,10 +30,7 @@ class ServerReply:
     @property
     def text(self) -> str:
         """The lines joined by blanks, without the enhanced status codes at their beginnings."""
-        status = self.status
-        if status is None:
-            return " ".join(self.lines)
-        return " ".join(line.removeprefix(status).lstrip() for line in self.lines)
+        return self._text_without(self.status)
 
     @property
     def status(self) -> str | None:
@@ -56,11 +53,17 @@ class ServerReply:
 
     def as_reply(self) -> Reply:
         """Return the reply in a form that can be passed on; raises ValueError for 3yz, no verdict."""
-        text = self.text
+        status = self.status
+        text = self._text_without(status)
         try:
-            return Reply(self.code, self.status or f"{self.kind}.0.0", text)
+            return Reply(self.code, status or f"{self.kind}.0.0", text)
         except ValueError:  # a status with leading zeros
             return Reply(self.code, f"{self.kind}.0.0", text)
+
+    def _text_without(self, status: str | None) -> str:
+        if status is None:
+            return " ".join(self.lines)
+        return " ".join([line.removeprefix(status).lstrip() for line in self.lines])
 
 
 class ReplyReader:

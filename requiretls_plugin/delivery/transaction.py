@@ -1,14 +1,13 @@
 """One mail transaction as a state table: MAIL, RCPT, DATA, content. No sockets, no clock.
 
 A transaction is made for a session whose demand is met; `session` sees to it.
-What a server may answer at each step stands in `ALLOWED`.
+What a server may answer at each step stands in `Step`.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from requiretls_plugin.delivery.envelope import Envelope
@@ -18,22 +17,17 @@ from requiretls_plugin.message import Recipient
 
 
 class Step(enum.Enum):
-    """What a reply answers."""
+    """What a reply answers, and the first digits that such a reply may have."""
 
-    RSET = enum.auto()
-    MAIL = enum.auto()
-    RCPT = enum.auto()
-    DATA = enum.auto()
-    CONTENT = enum.auto()
+    RSET = "RSET", frozenset({2, 4})
+    MAIL = "MAIL", frozenset({2, 4, 5})
+    RCPT = "RCPT", frozenset({2, 4, 5})
+    DATA = "DATA", frozenset({3, 4, 5})
+    CONTENT = "CONTENT", frozenset({2, 4, 5})
 
-
-ALLOWED: Mapping[Step, frozenset[int]] = {
-    Step.RSET: frozenset({2, 4}),
-    Step.MAIL: frozenset({2, 4, 5}),
-    Step.RCPT: frozenset({2, 4, 5}),
-    Step.DATA: frozenset({3, 4, 5}),
-    Step.CONTENT: frozenset({2, 4, 5}),
-}
+    def __init__(self, command: str, allowed: frozenset[int]) -> None:
+        self.line = f"{command}\r\n".encode()
+        self.allowed = allowed
 
 
 class After(enum.Enum):
@@ -127,7 +121,7 @@ class Transaction:
     def hear(self, reply: ServerReply) -> Action:
         """Return what to do after *reply*; raises ProtocolViolation if it does not fit."""
         step, recipient = self._waiting.popleft()
-        if reply.kind not in ALLOWED[step]:
+        if reply.kind not in step.allowed:
             raise ProtocolViolation(f"{step.name} was answered {reply.quoted[:80]!r}")
         self._hung_up = self._hung_up or reply.code == 421
         match step:
@@ -154,7 +148,7 @@ class Transaction:
     def _command(self, step: Step, recipient: Recipient | None) -> bytes:
         if step is Step.MAIL:
             return self._envelope.mail(self._recipients)
-        return b"%s\r\n" % step.name.encode() if recipient is None else self._envelope.rcpt(recipient)
+        return step.line if recipient is None else self._envelope.rcpt(recipient)
 
     def _next(self) -> Action:
         if self._hung_up:
