@@ -15,7 +15,8 @@ from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.settings import Settings
-from tests.bench.delivery import CONTENT, DOMAIN, RECIPIENT, SENDER, helper, sink
+from tests.bench.bare import CONTENT
+from tests.bench.delivery import DOMAIN, RECIPIENT, SENDER, helper, sink
 from tests.lab.domains import Domain
 from tests.lab.laboratory import Laboratory
 

@@ -25,12 +25,13 @@ from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.settings import Settings
+from tests.bench import bare
+from tests.bench.bare import CONTENT
 from tests.bench.stopwatch import Figure, measured
 from tests.lab.domains import Domain, MailHost
 from tests.lab.laboratory import Laboratory
 
 SENDER, RECIPIENT = "a@sender.test", "b@sink.test"
-CONTENT = b"Subject: bench\r\n\r\n" + b"".join(b"%076d\r\n" % n for n in range(128))
 DOMAIN = Domain("sink.test", (MailHost(tlsa=("3 1 1",), listening=False),))
 
 
@@ -167,13 +168,16 @@ Client = Callable[[int, int], Callable[[], None]]
 
 def _clients(settings: Settings, place: tuple[str, int], kind: str) -> dict[str, Client]:
     if kind == "reused":
-        theirs = smtplib_reused, aiosmtplib_reused
-    else:
-        theirs = smtplib_fresh, aiosmtplib_fresh
+        return {
+            "requiretls-plugin": partial(engine_reused, settings),
+            "smtplib": partial(smtplib_reused, place),
+            "aiosmtplib": partial(aiosmtplib_reused, place),
+            "the octets alone": partial(bare.reused, place),
+        }
     return {
-        "requiretls-plugin": partial(engine_reused if kind == "reused" else engine_fresh, settings),
-        "smtplib": partial(theirs[0], place),
-        "aiosmtplib": partial(theirs[1], place),
+        "requiretls-plugin": partial(engine_fresh, settings),
+        "smtplib": partial(smtplib_fresh, place),
+        "aiosmtplib": partial(aiosmtplib_fresh, place),
     }
 
 
@@ -184,7 +188,9 @@ def run(rounds: int = 3) -> list[Figure]:
         for parallel in (1, 20):
             settings = lab.settings(delivery={"max_connections_per_host": parallel, "max_connections": 50})
             for kind, count in (("reused", 4000), ("fresh", 400)):
-                for name, client in _clients(settings, place, kind).items():
-                    work = client(count, parallel)
-                    figures.append(measured(f"{kind}, {parallel} at once: {name}", work, count, rounds))
+                works = {
+                    f"{kind}, {parallel} at once: {name}": client(count, parallel)
+                    for name, client in _clients(settings, place, kind).items()
+                }
+                figures += measured(works, count, rounds)
     return figures
