@@ -9,7 +9,7 @@ WORKERS ?= auto
 .PHONY: demo test lint docs man bench conformance wheel-test clean
 
 demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
-	@$(BIN)/python -m tests.lab.demo
+	@$(BIN)/python -m tests.demo
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest -n $(WORKERS)

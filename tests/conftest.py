@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.laboratory import Laboratory
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("requiretls", deadline=None)

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
+from requiretls_lab.domains import Domain
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.zones import ZoneKind
 from requiretls_plugin.audit import DomainReport, Subscribers, audit
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.preflight import Readiness, Verdict
 from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
-from tests.lab.domains import Domain
-from tests.lab.laboratory import Laboratory
-from tests.lab.zones import ZoneKind
 
 
 def test_subscribers_are_counted_by_domain() -> None:

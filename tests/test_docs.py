@@ -22,13 +22,13 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_clients import trusting
 from requiretls_plugin import hookspecs
 from requiretls_plugin.cli import requiretls
 from requiretls_plugin.level import Level
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.settings import Settings
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_clients import trusting
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Act, Script
 from requiretls_plugin.delivery.outcome import Disposition, Notice, Outcome
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
@@ -21,8 +23,6 @@ from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.preflight import Readiness, Verdict
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement, Tag
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Act, Script
 from tests.plugin_objects import (
     MESSAGE,
     Concluded,

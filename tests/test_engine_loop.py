@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Act, Script
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import EngineStopped, SettingsError
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Act, Script
 from tests.plugin_objects import manager_of
 
 PROJECT = Path(__file__).parents[1]

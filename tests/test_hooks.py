@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin import hookspecs
 from requiretls_plugin.plugin import RFC8689
-from tests.lab.laboratory import Laboratory
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTATION = (PROJECT / "docs" / "hooks.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.laboratory import Laboratory
 
 PROGRAM = """
 import asyncio, sys

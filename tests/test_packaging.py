@@ -22,48 +22,52 @@ def lines(section: str, option: str) -> list[str]:
     return SETUP.get(section, option).split("\n")[1:]
 
 
-def package_folders(root: Path, prefix: str) -> list[str]:
-    """Return the dotted names of all packages below *root* whose name begins with *prefix*."""
-    found = [path.parent.relative_to(root).parts for path in root.glob(f"{prefix}*/**/__init__.py")]
+def package_folders(package: Path) -> list[str]:
+    """Return the dotted names of *package* and all packages below it."""
+    found = [path.parent.relative_to(package.parent).parts for path in package.glob("**/__init__.py")]
     return [".".join(parts) for parts in found]
 
 
-def sources() -> tuple[Path, Path]:
-    """Return where core and adapters are: in the checkout, or installed where that is what is tested."""
+def sources() -> dict[str, Path]:
+    """Return where each top-level package is: in the checkout, or installed where that is what is tested."""
+    packages = [name for name in lines("options", "packages") if "." not in name]
     if os.environ.get("REQUIRETLS_TESTS_WITHOUT_SOURCES"):
-        return CORE.parent, CORE.parent
-    return PROJECT, PROJECT / "hooks"
+        return {name: CORE.parent / name for name in packages}
+    folders = dict(line.split(" = ") for line in lines("options", "package_dir"))
+    return {name: PROJECT / folders.get(name, name) for name in packages}
 
 
 def test_the_list_of_packages_is_that_of_the_folders() -> None:
     """It is kept by hand; a forgotten folder would be missing from the wheel."""
-    core, adapters = sources()
-    folders = package_folders(core, "requiretls_plugin") + [
-        name for name in package_folders(adapters, "requiretls_") if not name.startswith("requiretls_plugin")
-    ]
+    folders = [name for package in sources().values() for name in package_folders(package)]
     assert sorted(lines("options", "packages")) == sorted(folders)
 
 
-def test_adapters_are_found_in_their_source_root() -> None:
-    """`package_dir` names each of them."""
-    adapters = [name for name in lines("options", "packages") if "." not in name and name != CORE.name]
-    assert sorted(lines("options", "package_dir")) == sorted(f"{name} = hooks/{name}" for name in adapters)
+def test_nothing_that_could_be_shipped_is_forgotten() -> None:
+    """The core is where it is called; every adapter and the laboratory are found in their source roots."""
+    roots = (PROJECT, PROJECT / "hooks", PROJECT / "tests" / "lab")
+    found = {path.parent for root in roots for path in root.glob("requiretls_*/__init__.py")}
+    if not os.environ.get("REQUIRETLS_TESTS_WITHOUT_SOURCES"):
+        assert found == set(sources().values())
 
 
 def test_every_python_file_is_in_a_package() -> None:
     """A folder without __init__.py is not shipped."""
-    for root in (CORE, *(path for path in sources()[1].glob("requiretls_*") if path.name.isidentifier())):
-        without = {path.parent for path in root.rglob("*.py") if not (path.parent / "__init__.py").exists()}
-        assert without == set()
+    for package in sources().values():
+        folders = {path.parent for path in package.rglob("*.py")}
+        assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
+
+
+def test_no_test_is_shipped() -> None:
+    """The laboratory is; what tests it is not."""
+    for package in sources().values():
+        assert [*package.rglob("test_*.py"), *package.rglob("conftest.py")] == []
 
 
 def test_type_checkers_find_our_hints() -> None:
     """PEP 561: a marker in every top-level package, and the marker is shipped."""
-    core, adapters = sources()
-    for name in lines("options", "packages"):
-        if "." not in name:
-            root = core if name == CORE.name else adapters
-            assert (root / name / "py.typed").exists(), name
+    for name, package in sources().items():
+        assert (package / "py.typed").exists(), name
     assert "py.typed" in SETUP.get("options.package_data", "*")
 
 

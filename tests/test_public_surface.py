@@ -11,6 +11,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from requiretls_lab.authority import Authority, Leaf
 from requiretls_plugin import plugins
 from requiretls_plugin.cli import requiretls
 from requiretls_plugin.cli.exit_code import ExitCode
@@ -20,7 +21,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Origin, Requirement
 from requiretls_plugin.security import Security
 from requiretls_plugin.settings import DEFAULT_PATH, ENVIRONMENT_VARIABLE, Settings
-from tests.lab.authority import Authority, Leaf
 
 SETTINGS = """
 hostname = "mx.sender.example"             # EHLO name and Reporting-MTA; default: the machine's FQDN

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from requiretls_lab.authority import EXPIRED, NOT_YET_VALID, Authority, Leaf
 from requiretls_plugin import settings as module
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.level import Level
 from requiretls_plugin.settings import ENVIRONMENT_VARIABLE, Settings, TLSSettings
-from tests.lab.authority import EXPIRED, NOT_YET_VALID, Authority, Leaf
 
 HERE = Path(__file__).parent
 

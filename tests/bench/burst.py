@@ -10,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from requiretls_lab.domains import Domain
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
@@ -17,8 +19,6 @@ from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.settings import Settings
 from tests.bench.bare import CONTENT
 from tests.bench.delivery import DOMAIN, RECIPIENT, SENDER, helper, sink
-from tests.lab.domains import Domain
-from tests.lab.laboratory import Laboratory
 
 ROUND_TRIP = 0.050
 RECIPIENTS_PER_DOMAIN = 20

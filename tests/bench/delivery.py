@@ -20,6 +20,8 @@ from functools import partial
 
 import aiosmtplib
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
@@ -28,8 +30,6 @@ from requiretls_plugin.settings import Settings
 from tests.bench import bare
 from tests.bench.bare import CONTENT
 from tests.bench.stopwatch import Figure, measured
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
 
 SENDER, RECIPIENT = "a@sender.test", "b@sink.test"
 DOMAIN = Domain("sink.test", (MailHost(tlsa=("3 1 1",), listening=False),))

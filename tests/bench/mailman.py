@@ -26,9 +26,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 from tests.bench.delivery import sink
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
 
 MEMBERS, DOMAINS, ROUNDS = 10_000, 1_000, 3
 

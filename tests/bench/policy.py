@@ -23,6 +23,10 @@ from postfix_mta_sts_resolver import resolver as peer
 from postfix_mta_sts_resolver.base_cache import CacheEntry
 from postfix_mta_sts_resolver.internal_cache import InternalLRUCache
 
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.resolver_proxy import Middlebox
+from requiretls_lab.zones import ZoneKind
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.level import Level
@@ -32,10 +36,6 @@ from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSFound, STSResolver
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.settings import Settings
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import Laboratory
-from tests.lab.resolver_proxy import Middlebox
-from tests.lab.zones import ZoneKind
 
 STS_DOMAINS = [f"sts{number}.test" for number in range(20)]
 DOMAINS = (

@@ -14,10 +14,10 @@ import threading
 import time
 from pathlib import Path
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 from tests.bench.receiving import Figure, connected, cpu_seconds, say
 from tests.hooks.salmon.apps import FORWARDER, copy_of, free_port, running
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
 
 CLIENTS = 4
 MESSAGES = 150

@@ -6,9 +6,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from requiretls_lab.authority import Leaf
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.certificate.facts import facts_of
-from tests.lab.authority import Leaf
-from tests.lab.laboratory import Laboratory
 
 
 def test_names_issuer_end_and_the_record_that_would_match(lab: Laboratory) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.cli.running import CommandLine
-from tests.lab.laboratory import Laboratory
 
 
 @pytest.mark.parametrize(

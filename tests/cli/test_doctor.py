@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from requiretls_lab.authority import EXPIRED, Leaf
+from requiretls_lab.laboratory import HOSTNAME, Laboratory
+from requiretls_lab.resolver_proxy import Middlebox
 from requiretls_plugin.doctor import (
     Diagnosis,
     Health,
@@ -25,9 +28,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.server_address import ServerAddress
 from requiretls_plugin.settings import ReceiveSettings, Settings
 from tests.cli.running import CommandLine, Ran
-from tests.lab.authority import EXPIRED, Leaf
-from tests.lab.laboratory import HOSTNAME, Laboratory
-from tests.lab.resolver_proxy import Middlebox
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "mailman" / "mailman.cfg"
 _HERE = ("--signed-zone", "dane-ee.test", "--bogus-name", "mx.bogus.test")

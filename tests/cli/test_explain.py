@@ -12,6 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.policy_host import PolicyAnswer
+from requiretls_lab.zones import ZoneKind
 from requiretls_plugin.errors import InvalidFindings
 from requiretls_plugin.findings import Findings, judge
 from requiretls_plugin.findings_file import findings_as_json, findings_from_json
@@ -23,11 +28,6 @@ from requiretls_plugin.policy.sts import NoSTS
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.server_address import ServerAddress
 from tests.cli.running import CommandLine
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import Laboratory
-from tests.lab.policy_host import PolicyAnswer
-from tests.lab.zones import ZoneKind
 
 DELIVERED, DEFERRED, FAILED = "delivered", "deferred", "failed"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Script
 from tests.cli.running import CommandLine
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Script
 
 MESSAGE = b"From: alice@sender.test\r\nSubject: hello\r\n\r\nsecret body\r\n"
 SENDER = "alice@sender.test"

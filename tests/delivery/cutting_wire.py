@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable
 
-from tests.lab.destination import Destination
+from requiretls_lab.destination import Destination
 
 
 class CuttingWire:

@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.lab.channel import Channel
-from tests.lab.destination import Destination
-from tests.lab.smtp_record import Connection
-from tests.lab.smtp_script import Script
-from tests.lab.smtp_session import Session
+from requiretls_lab.channel import Channel
+from requiretls_lab.destination import Destination
+from requiretls_lab.smtp_record import Connection
+from requiretls_lab.smtp_script import Script
+from requiretls_lab.smtp_session import Session
 
 
 class OtherServer:

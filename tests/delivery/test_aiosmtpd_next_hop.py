@@ -10,13 +10,13 @@ import pytest
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.policy.next_hop import NamedHop, Protocol
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.server_address import ServerAddress
 from tests.delivery.delivering import CONTENT, delivered_by, in_words, message, plugins
-from tests.lab.laboratory import Laboratory
 
 HOST = "mx.dnssec-pkix.test"
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from requiretls_lab.authority import EXPIRED, Certificate, Leaf
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Act, Answer, Drip, Endless, Offer, Script
+from requiretls_lab.zones import ZoneKind
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.cutting_wire import CuttingWire, free_port
 from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
-from tests.lab.authority import EXPIRED, Certificate, Leaf
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Act, Answer, Drip, Endless, Offer, Script
-from tests.lab.zones import ZoneKind
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 
@@ -208,7 +208,11 @@ def test_attack_replies_flood_a_kept_session(lab: Laboratory) -> None:
         async with Engine(lab.settings(), plugins()) as engine:
             await delivered_by(engine, message(REQUIRED), TO)
             async with asyncio.timeout(10):
+<<<<<<< HEAD
                 while lab.destination(HOST).busy:  # noqa: ASYNC110 - the lab has no event for it
+=======
+                while lab.destination(HOST).busy:  # noqa: ASYNC110 - the laboratory runs in another thread
+>>>>>>> 4899412 (The laboratory is a package of its own, requiretls_lab, and part of what is installed)
                     await asyncio.sleep(0.01)
 
     asyncio.run(run())

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import EXTENSIONS, Act, Answer, Script
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import Watching, deliver, delivered_by, in_words, message, plugins
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import EXTENSIONS, Act, Answer, Script
 
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
 

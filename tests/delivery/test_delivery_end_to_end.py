@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_record import Connection
+from requiretls_lab.smtp_script import Offer, Script
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import CONTENT, Watching, deliver, in_words, message
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_record import Connection
-from tests.lab.smtp_script import Offer, Script
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 

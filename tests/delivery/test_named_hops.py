@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.authority import EXPIRED, Leaf
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import EXTENSIONS, Act, Answer, Offer, Script
 from requiretls_plugin.delivery.outcome import Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import SettingsError
@@ -21,9 +24,6 @@ from requiretls_plugin.settings import DeliverySettings, Settings
 from requiretls_plugin.smarthost import smarthost_hop
 from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
 from tests.delivery.other_servers import OtherServer
-from tests.lab.authority import EXPIRED, Leaf
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import EXTENSIONS, Act, Answer, Offer, Script
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 

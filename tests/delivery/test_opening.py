@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Act, Script
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.delivery import opening
 from requiretls_plugin.delivery.opening import open_session
@@ -18,8 +20,6 @@ from requiretls_plugin.policy.demand import Demand
 from requiretls_plugin.policy.refusal import Refusal
 from requiretls_plugin.reason import Reason
 from tests.delivery.demands import ANYTHING, PKIX
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Act, Script
 
 HOST = DomainName("mx.dnssec-pkix.test")
 

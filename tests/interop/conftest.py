@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 from tests.interop.clients import ca_file
 from tests.interop.exim import Exim, exim
 from tests.interop.next_hop import NextHop, Place
 from tests.interop.postfix import Postfix, postfix
 from tests.interop.smtp_server import SMTPServer, smtp_server
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
 
 # Something of ours would be in the way where the foreign server is to listen.
 _ELSEWHERE = MailHost(tlsa=("3 1 1",), listening=False)

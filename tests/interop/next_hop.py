@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
-from tests.lab.authority import Certificate
+from requiretls_lab.authority import Certificate
 
 SECONDS = 10.0
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from requiretls_lab.background_loop import BackgroundLoop
+from requiretls_lab.destination import Destination
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.resolver_proxy import Middlebox, ResolverProxy
 from tests.interop.next_hop import open_folder
 from tests.interop.process import UNPACKED, in_private_view
-from tests.lab.background_loop import BackgroundLoop
-from tests.lab.destination import Destination
-from tests.lab.laboratory import Laboratory
-from tests.lab.resolver_proxy import Middlebox, ResolverProxy
 
 SECONDS = 20
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from requiretls_lab.errors import LabError
 from tests.interop.software import fetched
-from tests.lab.errors import LabError
 
 START_SECONDS = 15.0
 

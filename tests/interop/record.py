@@ -11,6 +11,8 @@ import subprocess
 from collections import deque
 from dataclasses import dataclass
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_clients import trusting
 from requiretls_plugin.delivery.proof import TLSProof
 from requiretls_plugin.delivery.server_reply import ReplyReader, ServerReply
 from requiretls_plugin.message import Recipient
@@ -23,8 +25,6 @@ from tests.interop.postfix import postfix
 from tests.interop.smtp_server import smtp_server
 from tests.interop.software import fetched, node
 from tests.interop.transcript import FOLDER, HANDSHAKE, MESSAGE, Transcript, written
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_clients import trusting
 
 # The talks with each server: what the name ends in, the demand, to whom.
 _TALKS = (

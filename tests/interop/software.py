@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.lab.errors import LabError
+from requiretls_lab.errors import LabError
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "requiretls-plugin-tests"

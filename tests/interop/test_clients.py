@@ -7,6 +7,7 @@ import smtplib
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.requirement import Origin, Requirement, Tag
 from tests.interop.clients import (
     Client,
@@ -20,7 +21,6 @@ from tests.interop.clients import (
 from tests.interop.exim import Exim
 from tests.interop.postfix import Postfix
 from tests.interop.receiver import Taken, receiving, tagged
-from tests.lab.laboratory import Laboratory
 
 REQUIRED = Tag(Requirement.REQUIRED, Origin.MAIL_PARAMETER)
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.message import Message
@@ -15,7 +16,6 @@ from tests.interop.clients import Client, Letter, by_aiosmtplib, by_nodemailer, 
 from tests.interop.next_hop import NextHop, subjects, wait_for
 from tests.interop.receiver import receiving
 from tests.interop.smtp_server import SMTPServer
-from tests.lab.laboratory import Laboratory
 
 
 def passed_on(message: Message, settings: Settings, to: str) -> Outcome:

@@ -8,13 +8,13 @@ from email.message import EmailMessage
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import deliver, in_words, message
 from tests.interop.exim import Exim
 from tests.interop.next_hop import NextHop, subjects, wait_for
 from tests.interop.postfix import Postfix
 from tests.interop.smtp_server import SMTPServer
-from tests.lab.laboratory import Laboratory
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 

@@ -15,6 +15,7 @@ from email.message import EmailMessage, MIMEPart
 import flufl.bounce
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.bounce import failure_notice
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.domain_name import DomainName
@@ -27,7 +28,6 @@ from tests.delivery.delivering import plugins
 from tests.interop.next_hop import wait_for
 from tests.interop.postfix import Postfix
 from tests.interop.receiver import Receiver, receiving
-from tests.lab.laboratory import Laboratory
 
 SENDER = "u@postfix.test"
 ORIGINAL = (

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.domains import Domain
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.policy.evidence import NameProof
@@ -15,9 +18,6 @@ from requiretls_plugin.probes import Probes
 from requiretls_plugin.reason import Reason
 from tests.delivery.delivering import plugins
 from tests.interop.oracle import PosttlsFinger, posttls_finger, s_client_verifies
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.domains import Domain
-from tests.lab.laboratory import Laboratory
 
 DOMAINS = [pytest.param(domain, id=domain.name) for domain in CATALOGUE]
 

@@ -6,12 +6,12 @@ import ipaddress
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.postfix_front import PARAMETERS, front_problems, parse_postconf
 from requiretls_plugin.requirement import Origin, Requirement, Tag
 from tests.interop.clients import Letter, by_relay
 from tests.interop.postfix import Postfix
 from tests.interop.receiver import receiving, tagged
-from tests.lab.laboratory import Laboratory
 
 FIELD = "Require-TLS-ESMTP: yes"
 TEXT = f"From: a@sender.test\r\n{FIELD}\r\nSubject: x\r\n\r\nhello\r\n"

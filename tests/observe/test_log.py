@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome, Receipt
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.mail_address import MailAddress
@@ -21,7 +22,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement, Tag
 from requiretls_plugin.security import Security
-from tests.lab.laboratory import Laboratory
 from tests.observe.sending import message, send
 
 _PAGE = Path(__file__).parents[2] / "docs" / "log.md"

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.cli import run
 from requiretls_plugin.delivery.outcome import Attempt
 from requiretls_plugin.domain_name import DomainName
@@ -25,7 +26,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.server_address import ServerAddress
 from requiretls_plugin.settings import Settings
-from tests.lab.laboratory import Laboratory
 from tests.observe.sending import message
 
 _DOCS = Path(__file__).parents[2] / "docs"

@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Attempt, Disposition
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.observe.tlsrpt import TLSReports, datagram
@@ -28,7 +29,6 @@ from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.security import Security
 from requiretls_plugin.server_address import ServerAddress
 from requiretls_plugin.settings import Settings
-from tests.lab.laboratory import Laboratory
 from tests.observe.sending import Collector, message, send
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL

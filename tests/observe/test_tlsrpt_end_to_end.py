@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.requirement import Requirement
-from tests.lab.laboratory import Laboratory
 from tests.observe.sending import message, send
 from tests.observe.tlsrpt_reporter import Reporter, wait_for_report
 

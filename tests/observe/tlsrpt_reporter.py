@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.lab.errors import LabError
+from requiretls_lab.errors import LabError
 
 _PROGRAMS = Path(sys.executable).parent
 

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from tests.lab.authority import Authority
+from requiretls_lab.authority import Authority
 from tests.policy.sts_world import Play, play_in
 
 

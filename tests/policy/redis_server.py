@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.lab.authority import Certificate
+from requiretls_lab.authority import Certificate
 
 
 class RedisServer:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
+from requiretls_lab.policy_host import policy_text
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.sts_cache import CachedPolicy
 from requiretls_plugin.policy.sts_policy import parse_sts_policy
-from tests.lab.policy_host import policy_text
 
 # Redis counts by its own clock, so tests begin about now.
 BEGIN = float(int(time.time()))

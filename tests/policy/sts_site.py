@@ -8,12 +8,12 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from requiretls_lab.addresses import LoopbackBlock
+from requiretls_lab.authority import Authority, Certificate, Leaf
+from requiretls_lab.policy_host import PolicyAnswer, PolicyHost, PolicySite, policy_text
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.server_address import IPAddress
 from requiretls_plugin.settings import MTASTSSettings
-from tests.lab.addresses import LoopbackBlock
-from tests.lab.authority import Authority, Certificate, Leaf
-from tests.lab.policy_host import PolicyAnswer, PolicyHost, PolicySite, policy_text
 
 DOMAIN = "example.org"
 GOOD = policy_text("enforce", "mx.example.org")

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from requiretls_lab.authority import Authority
+from requiretls_lab.policy_host import PolicyAnswer, policy_text
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer
 from requiretls_plugin.policy.cache_memory import MemoryCache
 from requiretls_plugin.policy.sts import STSFound, STSResolver
-from tests.lab.authority import Authority
-from tests.lab.policy_host import PolicyAnswer, policy_text
 from tests.policy.fake_dns import FakeDNS
 from tests.policy.sts_entries import Clock
 from tests.policy.sts_site import DOMAIN, Place, policy_site

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from requiretls_lab.authority import Authority, Leaf
 from requiretls_plugin.errors import CacheFailure
 from requiretls_plugin.policy.cache import open_cache, open_store
 from requiretls_plugin.policy.cache_fallback import RETRY_SECONDS
-from tests.lab.authority import Authority, Leaf
 from tests.policy.broken_stores import EXAMPLE, OTHER, use_everything, warnings_in
 from tests.policy.redis_server import RedisServer
 from tests.policy.sts_entries import BEGIN, Clock, entry

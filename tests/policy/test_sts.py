@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from requiretls_lab.authority import Authority
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.sts import NoSTS
 from requiretls_plugin.policy.sts_cache import DAY
 from requiretls_plugin.policy.sts_policy import Mode
-from tests.lab.authority import Authority
 from tests.policy.sts_entries import BEGIN, entry
 from tests.policy.sts_site import DOMAIN
 from tests.policy.sts_world import EXAMPLE, RECORD, Play, World, world

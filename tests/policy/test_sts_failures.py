@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from requiretls_lab.policy_host import PolicyAnswer
 from requiretls_plugin.policy.sts import NoSTS, STSUnavailable
 from requiretls_plugin.policy.sts_cache import DAY, FETCH_FAILURE
 from requiretls_plugin.policy.sts_failure import BACK_OFF
-from tests.lab.policy_host import PolicyAnswer
 from tests.policy.sts_entries import entry
 from tests.policy.sts_site import DOMAIN
 from tests.policy.sts_world import BROKEN, EXAMPLE, RECORD, Play, World

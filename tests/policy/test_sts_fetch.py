@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from requiretls_lab.authority import EXPIRED, NOT_YET_VALID, Authority, Issuer, Leaf
+from requiretls_lab.policy_host import PolicyAnswer
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import PolicyFetchError
 from requiretls_plugin.policy.sts_fetch import fetch_policy
 from requiretls_plugin.policy.sts_policy import STSPolicy, parse_sts_policy
 from requiretls_plugin.server_address import IPAddress
-from tests.lab.authority import EXPIRED, NOT_YET_VALID, Authority, Issuer, Leaf
-from tests.lab.policy_host import PolicyAnswer
 from tests.policy.sts_site import DOMAIN, GOOD, Place, policy_site
 
 NAME = f"mta-sts.{DOMAIN}"

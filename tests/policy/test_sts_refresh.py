@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dns.rdatatype import RdataType
 
+from requiretls_lab.authority import Authority
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, Found
 from requiretls_plugin.policy.dns_lookup import CachedLookups
@@ -17,7 +18,6 @@ from requiretls_plugin.policy.dns_probe import Probe
 from requiretls_plugin.policy.sts import STSFound, STSUnavailable, UncachedTXT
 from requiretls_plugin.policy.sts_cache import CLAIM_SECONDS, DAY
 from requiretls_plugin.settings import MTASTSSettings
-from tests.lab.authority import Authority
 from tests.policy.sts_entries import BEGIN, entry
 from tests.policy.sts_site import DOMAIN
 from tests.policy.sts_world import BROKEN, EXAMPLE, RECORD, CachingDNS, Play, World, world

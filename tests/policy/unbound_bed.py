@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.addresses import LoopbackBlock
-from tests.lab.authority import Authority, Leaf
-from tests.lab.nameserver import Nameserver, Place
-from tests.lab.zones import Zone, ZoneKind, sign
+from requiretls_lab.addresses import LoopbackBlock
+from requiretls_lab.authority import Authority, Leaf
+from requiretls_lab.nameserver import Nameserver, Place
+from requiretls_lab.zones import Zone, ZoneKind, sign
 
 ZONES = (
     Zone(

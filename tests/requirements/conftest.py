@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab.authority import EXPIRED, Issuer, Leaf
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import HOSTNAME, Laboratory
-from tests.lab.policy_host import PolicyAnswer, policy_text
-from tests.lab.smtp_script import Offer, Script
-from tests.lab.zones import ZoneKind
+from requiretls_lab.authority import EXPIRED, Issuer, Leaf
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import HOSTNAME, Laboratory
+from requiretls_lab.policy_host import PolicyAnswer, policy_text
+from requiretls_lab.smtp_script import Offer, Script
+from requiretls_lab.zones import ZoneKind
 
 _DANE = ("3 1 1",)
 _WRONG = ("3 1 1 wrong",)

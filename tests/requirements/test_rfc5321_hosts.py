@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import deliver, in_words, message
-from tests.lab.laboratory import Laboratory
 
 
 @pytest.mark.requirement("5321-5.1-5", "8689-4.2.1-1")

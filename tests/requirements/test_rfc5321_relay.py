@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.bounce import notices_for
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
@@ -15,7 +16,6 @@ from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import deliver, in_words, message, plugins
 from tests.hooks.aiosmtpd.serving import Keeper, serving, talking
-from tests.lab.laboratory import Laboratory
 
 # Nothing of it is as a tidy program would write it.
 UNTIDY = (

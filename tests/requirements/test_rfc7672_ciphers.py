@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import deliver, in_words, message
-from tests.lab.laboratory import Laboratory
 
 CONTEXTS: list[Callable[[TLSContexts], ssl.SSLContext]] = [
     lambda contexts: contexts.pkix,

@@ -6,15 +6,15 @@ import logging
 
 import pytest
 
+from requiretls_lab.authority import Leaf
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.observe.log import LOGGER
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.security import Security
 from tests.delivery.delivering import Watching, deliver, in_words, message
-from tests.lab.authority import Leaf
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
 
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
 

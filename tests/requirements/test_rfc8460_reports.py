@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.delivery.outcome import Attempt
 from requiretls_plugin.observe.tlsrpt import RESULT_NUMBERS, datagram
 from requiretls_plugin.observe.tlsrpt_record import reporting_record
@@ -17,7 +18,6 @@ from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.sts_failure import FetchFailure
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
-from tests.lab.laboratory import Laboratory
 from tests.observe.sending import Collector, message, send
 from tests.policy.dns_messages import query_for, reply_to
 from tests.policy.evidence_by_hand import ADDRESS, DOMAIN, ENFORCED, HOST, behind_mx

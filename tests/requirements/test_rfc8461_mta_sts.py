@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Script
+from requiretls_lab.zones import ZoneKind
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import AddressLiteral
@@ -26,10 +30,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.settings import MTASTSSettings
 from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Script
-from tests.lab.zones import ZoneKind
 from tests.observe.sending import Collector, send
 from tests.policy.dns_messages import query_for, reply_to
 from tests.policy.fake_dns import FakeDNS

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_record import AcceptedMessage
+from requiretls_lab.smtp_script import Offer, Script
 from requiretls_plugin.bounce import notices_for, send_notice
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
@@ -16,9 +19,6 @@ from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Ret
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_record import AcceptedMessage
-from tests.lab.smtp_script import Offer, Script
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 SENDER = MailAddress.parse("a@rollover.test")

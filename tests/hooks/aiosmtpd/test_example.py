@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.salmon.apps import ROOT, accepts, free_port, wait_until
-from tests.lab.laboratory import Laboratory
 
 
 @pytest.fixture

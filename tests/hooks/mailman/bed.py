@@ -27,9 +27,9 @@ with warnings.catch_warnings():
     from requiretls_mailman.adapter import Adapter
 
 from requiretls_aiosmtpd import quiet_aiosmtpd
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.settings import Settings
 from tests.hooks.salmon.apps import free_port
-from tests.lab.laboratory import Laboratory
 
 LIST = "team@lists.test"
 POSTER = "anne@sender.test"

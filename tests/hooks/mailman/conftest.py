@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.mailman.bed import Bed, start_mailman
-from tests.lab.laboratory import Laboratory
 
 # Mailman leaves the mailbox of a digest to the garbage collector.
 LEFT_OPEN = r"ignore:.*digest\.\d*\.?\d*\.?mmdf:pytest.PytestUnraisableExceptionWarning"

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 import requests
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.salmon.apps import free_port
-from tests.lab.laboratory import Laboratory
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "mailman" / "mailman.cfg"

@@ -12,9 +12,9 @@ from mailman.interfaces.autorespond import ResponseAction
 from mailman.interfaces.bounce import UnrecognizedBounceDisposition
 from mailman.interfaces.requests import IListRequests
 
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.smtp_script import Offer, Script
 from tests.hooks.mailman.bed import POST, POSTER, Bed, config, transaction
-from tests.lab.domains import Domain, MailHost
-from tests.lab.smtp_script import Offer, Script
 
 MEMBER = "b@dane-ee.test"
 TAGGED = ("REQUIRETLS",)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.mailman.bed import LIST, POST, Bed, config
 from tests.hooks.mailman.scores import score_of
-from tests.lab.laboratory import Laboratory
 
 REACHED, NO_KEYWORD, UNPROVEN = "b@dane-ee.test", "c@no-keyword.test", "d@unproven.test"
 

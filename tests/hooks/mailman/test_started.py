@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.mailman.started import StartedMailman, until
-from tests.lab.laboratory import Laboratory
 
 LIST = "team@lists.test"
 REACHED, NO_KEYWORD, DIGEST = "b@dane-ee.test", "c@no-keyword.test", "d@sts.test"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from requiretls_mailman.notices import described, may_see_domains, one_line
 from tests.hooks.mailman.bed import POST, POSTER, Bed, config, transaction
 from tests.hooks.mailman.scores import score_of
-from tests.lab.laboratory import Laboratory
 
 REACHED, NO_KEYWORD, UNPROVEN = "b@dane-ee.test", "c@no-keyword.test", "d@unproven.test"
 

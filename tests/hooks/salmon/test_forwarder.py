@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.salmon.apps import FORWARDER, RunningApp, copy_of, free_port, running
-from tests.lab.laboratory import Laboratory
 
 TEXT = b"From: a@sender.test\r\nTo: b@x.test\r\nSubject: Hello\r\n\r\n.dots and lines\r\n"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from salmon import queue
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.salmon.apps import FORWARDER, RunningApp, accepts, copy_of, free_port, running, wait_until
-from tests.lab.laboratory import Laboratory
 
 CLIENTS = 3
 KILLS = 3

@@ -13,12 +13,12 @@ from aiosmtpd.smtp import SMTP
 from salmon import mail
 
 from requiretls_aiosmtpd import LMTPSession, Transaction, bound_unix_socket
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugins import plugin_manager
 from requiretls_salmon import DeliveryError, Relay
 from requiretls_salmon.shared_engine import running_engine, share_engine
 from tests.hooks.aiosmtpd.serving import Keeper
-from tests.lab.laboratory import Laboratory
 
 MakeRelay = Callable[..., Relay]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from requiretls_lab.laboratory import Laboratory
 from tests.hooks.salmon.apps import FORWARDER, SALMON, accepts, alive, copy_of, free_port, running, wait_until
-from tests.lab.laboratory import Laboratory
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
 NOBODY = 65_534

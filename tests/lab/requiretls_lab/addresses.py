@@ -8,7 +8,7 @@ import os
 import random
 import socket
 
-from tests.lab.errors import LabError
+from requiretls_lab.errors import LabError
 
 # Whoever holds this UDP port on the last address of a block owns the block.
 _LOCK_PORT = 8689

@@ -6,8 +6,8 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 
-from tests.lab.addresses import why_not_bound
-from tests.lab.authority import Certificate
+from requiretls_lab.addresses import why_not_bound
+from requiretls_lab.authority import Certificate
 
 PATH = "/.well-known/mta-sts.txt"
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.errors import LabError
+from requiretls_lab.laboratory import HOSTNAME, Laboratory
+from requiretls_lab.smtp_record import AcceptedMessage
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.preflight import HostReadiness, Readiness
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.errors import LabError
-from tests.lab.forwarder import Forwarder, forwarder
-from tests.lab.laboratory import HOSTNAME, Laboratory
-from tests.lab.smtp_record import AcceptedMessage
+from tests.demo.forwarder import Forwarder, forwarder
 
 REQUIRETLS, HEADER, NOTHING = "REQUIRETLS", "TLS-Required: No", "nothing"
 

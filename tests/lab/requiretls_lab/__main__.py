@@ -1,4 +1,4 @@
-"""`python -m tests.lab [PORT]`: run the catalogue for trying things out by hand, until Ctrl-C."""
+"""`python -m requiretls_lab [PORT]`: run the catalogue for trying things out by hand, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.errors import LabError
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.errors import LabError
+from requiretls_lab.laboratory import Laboratory
 
 
 def main(arguments: list[str]) -> int:
     """Run the laboratory, mail servers on the port given; return the exit status."""
     if len(arguments) > 1 or not all(argument.isdigit() for argument in arguments):
-        print("usage: python -m tests.lab [PORT]", file=sys.stderr)
+        print("usage: python -m requiretls_lab [PORT]", file=sys.stderr)
         return 64
     # An end by SIGTERM cleans up as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

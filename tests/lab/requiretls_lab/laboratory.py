@@ -10,19 +10,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from requiretls_lab.addresses import LoopbackBlock
+from requiretls_lab.authority import Authority, Leaf
+from requiretls_lab.background_loop import BackgroundLoop
+from requiretls_lab.destination import Destination
+from requiretls_lab.domains import Domain
+from requiretls_lab.errors import LabError
+from requiretls_lab.nameserver import Nameserver, Place
+from requiretls_lab.policy_host import PolicySite
+from requiretls_lab.resolver_proxy import Middlebox, ResolverProxy
+from requiretls_lab.servers import Servers
+from requiretls_lab.settings_file import Table, as_toml, merged
+from requiretls_lab.zones import SignedZones, Zone, sign
 from requiretls_plugin.settings import Settings
-from tests.lab.addresses import LoopbackBlock
-from tests.lab.authority import Authority, Leaf
-from tests.lab.background_loop import BackgroundLoop
-from tests.lab.destination import Destination
-from tests.lab.domains import Domain
-from tests.lab.errors import LabError
-from tests.lab.nameserver import Nameserver, Place
-from tests.lab.policy_host import PolicySite
-from tests.lab.resolver_proxy import Middlebox, ResolverProxy
-from tests.lab.servers import Servers
-from tests.lab.settings_file import Table, as_toml, merged
-from tests.lab.zones import SignedZones, Zone, sign
 
 HOSTNAME = "relay.test"
 RESOLVER_NAME = "resolver.test"

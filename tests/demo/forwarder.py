@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.errors import LabError
+from requiretls_lab.errors import LabError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "salmon_forwarder"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.lab.authority import Leaf
-from tests.lab.policy_host import PolicyAnswer, policy_text
-from tests.lab.smtp_script import Script
-from tests.lab.zones import ZoneKind
+from requiretls_lab.authority import Leaf
+from requiretls_lab.policy_host import PolicyAnswer, policy_text
+from requiretls_lab.smtp_script import Script
+from requiretls_lab.zones import ZoneKind
 
 
 @dataclass(frozen=True, slots=True)

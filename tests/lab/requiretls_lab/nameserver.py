@@ -20,9 +20,9 @@ import dns.message
 import dns.query
 import dns.rcode
 
-from tests.lab.authority import Certificate
-from tests.lab.errors import LabError
-from tests.lab.zones import ROOT, SignedZones
+from requiretls_lab.authority import Certificate
+from requiretls_lab.errors import LabError
+from requiretls_lab.zones import ROOT, SignedZones
 
 _START_SECONDS = 10.0
 

@@ -11,14 +11,14 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.lab.authority import Authority, Leaf
-from tests.lab.dns_questions import ask, verdict
-from tests.lab.domains import Domain, MailHost
-from tests.lab.errors import LabError
-from tests.lab.laboratory import Laboratory
-from tests.lab.nameserver import Nameserver, Place
-from tests.lab.resolver_proxy import Middlebox
-from tests.lab.zones import ZoneKind, sign
+from requiretls_lab.authority import Authority, Leaf
+from requiretls_lab.dns_questions import ask, verdict
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.errors import LabError
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.nameserver import Nameserver, Place
+from requiretls_lab.resolver_proxy import Middlebox
+from requiretls_lab.zones import ZoneKind, sign
 
 
 @pytest.mark.parametrize(

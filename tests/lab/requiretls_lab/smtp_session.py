@@ -8,9 +8,9 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 
-from tests.lab.channel import Channel
-from tests.lab.smtp_record import AcceptedMessage, Command, Connection, Recipient
-from tests.lab.smtp_script import Act, Answer, Drip, Endless, Script
+from requiretls_lab.channel import Channel
+from requiretls_lab.smtp_record import AcceptedMessage, Command, Connection, Recipient
+from requiretls_lab.smtp_script import Act, Answer, Drip, Endless, Script
 
 _PATH = re.compile(r"(?P<keyword>FROM|TO):\s*<(?P<address>[^>]*)>(?:\s+(?P<parameters>.*))?", re.IGNORECASE)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.authority import EXPIRED, NOT_YET_VALID, Authority, Certificate, Issuer, Leaf
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.authority import EXPIRED, NOT_YET_VALID, Authority, Certificate, Issuer, Leaf
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
 
 NAME = "mx.a.test"
 

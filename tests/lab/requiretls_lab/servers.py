@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tests.lab.addresses import LoopbackBlock
-from tests.lab.authority import Authority, Leaf
-from tests.lab.destination import Destination
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.policy_host import PolicyHost, PolicySite
+from requiretls_lab.addresses import LoopbackBlock
+from requiretls_lab.authority import Authority, Leaf
+from requiretls_lab.destination import Destination
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.policy_host import PolicyHost, PolicySite
 
 Server = Destination | PolicySite
 

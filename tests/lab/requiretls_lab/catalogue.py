@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.lab.authority import EXPIRED, Leaf
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.smtp_script import Offer, Script
-from tests.lab.zones import ZoneKind
+from requiretls_lab.authority import EXPIRED, Leaf
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.smtp_script import Offer, Script
+from requiretls_lab.zones import ZoneKind
 
 _DANE = ("3 1 1",)
 _NO_KEYWORD = Script(requiretls=Offer.NEVER)

@@ -13,13 +13,13 @@ from pathlib import Path
 import dns.exception
 import pytest
 
+from requiretls_lab.catalogue import CATALOGUE
+from requiretls_lab.dns_questions import ask, verdict
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.errors import LabError
+from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.level import Level
 from requiretls_plugin.settings import Settings
-from tests.lab.catalogue import CATALOGUE
-from tests.lab.dns_questions import ask, verdict
-from tests.lab.domains import Domain, MailHost
-from tests.lab.errors import LabError
-from tests.lab.laboratory import Laboratory
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (Domain("a.test", (MailHost(),)),)
@@ -100,8 +100,8 @@ def test_port_in_use_is_an_error_that_cleans_up() -> None:
     ],
 )
 def test_program_leaves_no_daemon_behind(tmp_path: Path, ending: signal.Signals, status: int) -> None:
-    """`python -m tests.lab` shows its resolver, which goes away with it whatever ends it."""
-    command = [sys.executable, "-m", "tests.lab"]
+    """`python -m requiretls_lab` shows its resolver, which goes away with it whatever ends it."""
+    command = [sys.executable, "-m", "requiretls_lab"]
     # A killed program cannot delete its files; pytest does.
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     program = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)

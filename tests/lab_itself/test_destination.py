@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from tests.lab.destination import Destination
-from tests.lab.errors import LabError
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_clients import client_of, said_by, trusting
-from tests.lab.smtp_record import Command, Recipient
-from tests.lab.smtp_script import Offer, Script
+from requiretls_lab.destination import Destination
+from requiretls_lab.errors import LabError
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_clients import client_of, said_by, trusting
+from requiretls_lab.smtp_record import Command, Recipient
+from requiretls_lab.smtp_script import Offer, Script
 
 HOST = "mx.dane-ee.test"
 

@@ -9,10 +9,10 @@ import ssl
 
 import pytest
 
-from tests.lab.destination import Destination
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_clients import client_of, said_by, trusting
-from tests.lab.smtp_script import Act, Drip, Endless, Script
+from requiretls_lab.destination import Destination
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_clients import client_of, said_by, trusting
+from requiretls_lab.smtp_script import Act, Drip, Endless, Script
 
 HOST = "mx.dane-ee.test"
 

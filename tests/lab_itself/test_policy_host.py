@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from tests.lab.authority import EXPIRED, Leaf
-from tests.lab.dns_questions import ask
-from tests.lab.domains import Domain, MailHost, Policy
-from tests.lab.laboratory import Laboratory
-from tests.lab.policy_host import PATH, PolicyAnswer, PolicySite, policy_text
-from tests.lab.zones import ZoneKind
+from requiretls_lab.authority import EXPIRED, Leaf
+from requiretls_lab.dns_questions import ask
+from requiretls_lab.domains import Domain, MailHost, Policy
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.policy_host import PATH, PolicyAnswer, PolicySite, policy_text
+from requiretls_lab.zones import ZoneKind
 
 SITE = "mta-sts.sts.test"
 

@@ -8,8 +8,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from tests.lab.destination import Destination
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.destination import Destination
+from requiretls_lab.laboratory import Laboratory
 
 
 def trusting(lab: Laboratory) -> ssl.SSLContext:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import ssl
 
-from tests.lab.addresses import why_not_bound
-from tests.lab.authority import Certificate
-from tests.lab.channel import Channel
-from tests.lab.smtp_record import AcceptedMessage, Connection
-from tests.lab.smtp_script import Script
-from tests.lab.smtp_session import Session
+from requiretls_lab.addresses import why_not_bound
+from requiretls_lab.authority import Certificate
+from requiretls_lab.channel import Channel
+from requiretls_lab.smtp_record import AcceptedMessage, Connection
+from requiretls_lab.smtp_script import Script
+from requiretls_lab.smtp_session import Session
 
 
 class Destination:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.destination import Destination
-from tests.lab.laboratory import Laboratory
+from requiretls_lab.destination import Destination
+from requiretls_lab.laboratory import Laboratory
 
 
 @pytest.fixture
