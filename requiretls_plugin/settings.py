@@ -116,7 +116,7 @@ class DeliverySettings(Section):
     total_timeout: Seconds = 900.0
     """Seconds for one delivery to one destination, all its hosts included."""
     max_connections: Connections = 50
-    """How many outgoing connections may be open at once."""
+    """How many outgoing connections may be open at once; one in eight is for hosts that were prompt last."""
     max_connections_per_host: Connections = 5
     """How many of them to one host."""
 

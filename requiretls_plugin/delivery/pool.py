@@ -17,6 +17,12 @@ from requiretls_plugin.server_address import IPAddress
 IDLE_SECONDS = 30.0
 # A session proves what was true when it was opened: after a while it is time to ask again.
 AGE_SECONDS = 300.0
+# Who gives a place back within this time keeps nobody waiting for long. RFC 5321 section 4.5.3.2
+# lets a server take minutes for each reply.
+PROMPT_SECONDS = 30.0
+# One place of so many is for hosts that were prompt last time.
+KEPT_FREE = 8
+MAX_PROMPT_HOSTS = 4096
 
 
 class Reusable(Protocol):
@@ -47,6 +53,8 @@ class Place(Generic[S]):
 
     demand: Demand
     session: S | None
+    since: float
+    of_prompt_host: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,10 @@ class Pool(Generic[S]):
     address that the demand has too, so it never carries a message whose demand
     it did not prove. Whoever waits for a place is served in turn, host by host,
     and within a host in the order of asking: no destination can keep another
-    out, and nobody who comes later goes first. Sessions that are only being
-    ended count no more.
+    out, and nobody who comes later goes first. Some places are kept for hosts
+    that were prompt last time, so that others, however many, which hold theirs
+    for as long as they may, do not keep these out either. Sessions that are
+    only being ended count no more.
     """
 
     def __init__(self, *, total: int, per_host: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -83,6 +93,8 @@ class Pool(Generic[S]):
         self._idle_at: dict[_Host, list[S]] = {}
         self._taken: dict[_Host, int] = {}
         self._taken_total = 0
+        self._prompt: OrderedDict[_Host, None] = OrderedDict()
+        self._held_by_others = 0
         self._waiting: OrderedDict[_Host, deque[_Turn[S]]] = OrderedDict()
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -137,7 +149,7 @@ class Pool(Generic[S]):
             if turn.granted.cancelled():
                 self._give_up(host, turn)
             else:  # granted in the same moment
-                self.release(turn.granted.result())
+                self._return(turn.granted.result())
             raise
 
     def _give_up(self, host: _Host, turn: _Turn[S]) -> None:
@@ -149,10 +161,24 @@ class Pool(Generic[S]):
 
     def release(self, place: Place[S]) -> None:
         """Take *place* back. A session that is in it is kept if it is still usable, and ended if not."""
+        self._note(place)
+        self._return(place)
+
+    def _return(self, place: Place[S]) -> None:
         self._take_back(place)
         self._serve()
 
+    def _note(self, place: Place[S]) -> None:
+        """Remember whether the host of *place* was prompt."""
+        host = _host(place.demand)
+        self._prompt.pop(host, None)
+        if self._clock() - place.since <= PROMPT_SECONDS:
+            self._prompt[host] = None
+            if len(self._prompt) > MAX_PROMPT_HOSTS:
+                self._prompt.popitem(last=False)
+
     def _take_back(self, place: Place[S]) -> None:
+        self._held_by_others -= not place.of_prompt_host
         session = place.session
         if session is not None and not self._closed and self._fit(session):
             self._idle[session] = None
@@ -182,14 +208,18 @@ class Pool(Generic[S]):
                 turn.granted.set_result(place)
 
     def _grant(self, demand: Demand) -> Place[S] | None:
+        host = _host(demand)
+        prompt = host in self._prompt
+        if not prompt and self._held_by_others >= self._total - self._total // KEPT_FREE:
+            return None
         session = self._take_idle(demand)
         if session is None:
-            host = _host(demand)
             if not self._make_room(host):
                 return None
             self._taken[host] = self._taken.get(host, 0) + 1
             self._taken_total += 1
-        return Place(demand, session)
+        self._held_by_others += not prompt
+        return Place(demand, session, self._clock(), prompt)
 
     def _take_idle(self, demand: Demand) -> S | None:
         """Return the fitting session that was used last: its connection is most likely alive."""

@@ -14,7 +14,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from requiretls_plugin.delivery.pool import AGE_SECONDS, IDLE_SECONDS, Place, Pool, Reusable
+from requiretls_plugin.delivery.pool import (
+    AGE_SECONDS,
+    IDLE_SECONDS,
+    KEPT_FREE,
+    MAX_PROMPT_HOSTS,
+    PROMPT_SECONDS,
+    Place,
+    Pool,
+    Reusable,
+)
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.demand import Demand
 from requiretls_plugin.policy.next_hop import UNIXSocket
@@ -317,6 +326,87 @@ def test_hosts_are_served_in_turn() -> None:
     run(scene, total=1, per_host=1)
 
 
+def tarpits(world: World, count: int) -> list[Holding]:
+    """Return that many hosts that hold on to whatever they get."""
+    return [world.hold(at(f"tarpit{number}.example")) for number in range(count)]
+
+
+def test_attack_hosts_that_hold_on_keep_no_prompt_host_out() -> None:
+    """However many they are: a host that was prompt last time gets a place, and another, and another."""
+
+    async def scene(world: World) -> None:
+        await world.use(ANYTHING)
+        held = tarpits(world, 100)
+        await settled()
+        assert sum(holding.granted for holding in held) == 14
+
+        for _ in range(3):
+            await world.use(ANYTHING)
+            world.clock.now += IDLE_SECONDS + 1
+        assert sum(holding.granted for holding in held) == 14
+        for holding in held:
+            await holding.cancel()
+
+    run(scene, total=16, per_host=2)
+
+
+def test_a_host_that_was_slow_last_time_is_not_prompt() -> None:
+    """It waits like those nobody knows; once it was prompt again it does not."""
+
+    async def scene(world: World) -> None:
+        async with world.pool.place(ANYTHING):
+            world.clock.now += PROMPT_SECONDS + 1
+        held = tarpits(world, 14)
+        waiting = world.hold(ANYTHING)
+        await settled()
+        assert not waiting.granted
+
+        await held[0].release()
+        await settled()
+        assert waiting.granted
+        await waiting.release()
+        held += tarpits(world, 20)
+        await settled()
+        await world.use(ANYTHING)
+        for holding in held[1:]:
+            await holding.cancel()
+
+    run(scene, total=16, per_host=2)
+
+
+def test_prompt_hosts_may_have_all_places() -> None:
+    """What is kept for them is no limit for them."""
+
+    async def scene(world: World) -> None:
+        for number in range(16):
+            await world.use(at(f"mx{number}.example"))
+        held = [world.hold(at(f"mx{number}.example")) for number in range(16)]
+        await settled()
+        assert all(holding.granted for holding in held)
+        for holding in held:
+            await holding.release()
+
+    run(scene, total=16, per_host=2)
+
+
+def test_only_so_many_prompt_hosts_are_remembered() -> None:
+    """The one that was used last for the longest time is forgotten first."""
+
+    async def scene(world: World) -> None:
+        await world.use(at("first.example"))
+        await world.use(at("second.example"))
+        for number in range(MAX_PROMPT_HOSTS - 1):
+            await world.use(at(f"mx{number}.example"))
+        held = tarpits(world, 14)
+        first, second = world.hold(at("first.example")), world.hold(at("second.example"))
+        await settled()
+        assert [first.granted, second.granted] == [False, True]
+        for holding in (*held, first, second):
+            await holding.cancel()
+
+    run(scene, total=16, per_host=2)
+
+
 def test_whoever_asks_first_is_served_first() -> None:
     """A newcomer does not take the place that somebody waited for."""
 
@@ -517,9 +607,12 @@ class PoolMachine(RuleBasedStateMachine):
     def nobody_waits_who_could_go_on(self) -> None:
         if len(self.held) >= self.TOTAL:
             return
+        places = [holding.place for holding in self.held if holding.place]
+        by_others = sum(not place.of_prompt_host for place in places)
         for holding in self.holdings:
             at_host = sum(other.demand.host == holding.demand.host for other in self.held)
-            assert holding.granted or at_host >= self.PER_HOST
+            full = by_others >= self.TOTAL - self.TOTAL // KEPT_FREE
+            assert holding.granted or at_host >= self.PER_HOST or full
 
     def teardown(self) -> None:
         while self.holdings:
@@ -532,5 +625,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
+class LargePoolMachine(PoolMachine):
+    """The same where one place is kept for hosts that were prompt."""
+
+    TOTAL, PER_HOST = KEPT_FREE + 1, 4
+
+
+LargePoolMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestAnyOrderOfEventsInALargePool = LargePoolMachine.TestCase
 PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestAnyOrderOfEvents = PoolMachine.TestCase
