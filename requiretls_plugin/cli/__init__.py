@@ -16,6 +16,7 @@ from requiretls_plugin.cli.options import HELP
 from requiretls_plugin.cli.plugins import plugins
 from requiretls_plugin.cli.policies import policies
 from requiretls_plugin.cli.send import send
+from requiretls_plugin.cli.terminal import say
 from requiretls_plugin.errors import PluginError, SettingsError
 
 
@@ -52,6 +53,6 @@ def run(arguments: list[str] | None = None) -> int:
     except click.Abort:
         return ExitCode.INTERRUPTED
     except (SettingsError, PluginError) as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         return ExitCode.SETTINGS
     return int(code or 0)

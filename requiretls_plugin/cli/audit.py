@@ -12,15 +12,13 @@ from typing import Any, TextIO
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 from requiretls_plugin.audit import PARALLEL, Audit, DomainReport, Subscribers, audit
 from requiretls_plugin.audit_page import audit_page
 from requiretls_plugin.cli.check import readiness_as_json
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table, say
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.preflight import Verdict
 from requiretls_plugin.settings import Settings
@@ -104,8 +102,8 @@ def show_audit(
     if as_json:
         print_json(audit_as_json(found))
     else:
-        print_table(_table(found))
-        click.echo(f"{title}: {found}")
+        print_table(_COLUMNS, map(_row, found.reports))
+        say(f"{title}: {found}")
     return _exit_code(found)
 
 
@@ -135,26 +133,22 @@ def _report_as_json(report: DomainReport) -> dict[str, Any]:
     }
 
 
-def _table(found: Audit) -> Table:
-    table = Table(
-        "domain", "members", "verdict", "why", "DNSSEC", "DANE", "MTA-STS", "STARTTLS", "REQUIRETLS"
+_COLUMNS = ("domain", "members", "verdict", "why", "DNSSEC", "DANE", "MTA-STS", "STARTTLS", "REQUIRETLS")
+
+
+def _row(report: DomainReport) -> tuple[str, ...]:
+    readiness = report.readiness
+    return (
+        str(readiness.domain),
+        str(report.subscribers),
+        readiness.verdict.value,
+        readiness.reason.value if readiness.reason else "",
+        _word(report.dnssec),
+        _word(report.dane),
+        report.mta_sts,
+        _word(report.starttls),
+        _word(report.requiretls),
     )
-    for report in found.reports:
-        readiness = report.readiness
-        row = (
-            str(readiness.domain),
-            str(report.subscribers),
-            readiness.verdict.value,
-            readiness.reason.value if readiness.reason else "",
-            _word(report.dnssec),
-            _word(report.dane),
-            report.mta_sts,
-            _word(report.starttls),
-            _word(report.requiretls),
-        )
-        # Text, so that brackets in a stranger's words are no markup.
-        table.add_row(*map(Text, row))
-    return table
 
 
 def _word(value: bool | None) -> str:

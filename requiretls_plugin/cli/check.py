@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import InvalidDomainName
@@ -45,7 +44,7 @@ def check(domains: tuple[str, ...], config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([readiness_as_json(readiness) for readiness in found])
     else:
-        print_table(_table(found))
+        print_table(_COLUMNS, _rows(found))
     return _exit_code(found)
 
 
@@ -71,18 +70,17 @@ def readiness_as_json(readiness: Readiness) -> dict[str, Any]:
     }
 
 
-def _table(found: Sequence[Readiness]) -> Table:
-    table = Table(
-        "domain", "verdict", "host", "name proved by", "authentication", "STARTTLS", "REQUIRETLS", "why"
-    )
+_COLUMNS = ("domain", "verdict", "host", "name proved by", "authentication", "STARTTLS", "REQUIRETLS", "why")
+
+
+def _rows(found: Sequence[Readiness]) -> Iterator[tuple[str, ...]]:
     for readiness in found:
         reason = readiness.reason.value if readiness.reason else ""
-        table.add_row(str(readiness.domain), readiness.verdict.value, "", "", "", "", "", reason)
+        yield str(readiness.domain), readiness.verdict.value, "", "", "", "", "", reason
         for host in readiness.hosts:
             why = f"{host.reason.value}: {host.why}" if host.reason else ""
             row = (f"{host.preference} {host.host}", host.name_proof.value, host.authentication)
-            table.add_row("", host.verdict.value, *row, _word(host.starttls), _word(host.requiretls), why)
-    return table
+            yield "", host.verdict.value, *row, _word(host.starttls), _word(host.requiretls), why
 
 
 def _word(value: bool | None) -> str:

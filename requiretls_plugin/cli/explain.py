@@ -9,6 +9,7 @@ import click
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
+from requiretls_plugin.cli.terminal import say
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.errors import InvalidFindings, InvalidMailAddress
@@ -97,7 +98,7 @@ def _kept(file: Path) -> Findings:
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from None
     except InvalidFindings as error:
-        raise click.UsageError(f"--replay {file}: {error}") from None
+        raise click.UsageError(f"--replay {file}: {printable(str(error))}") from None
 
 
 def _keep(findings: Findings, file: Path) -> None:
@@ -143,23 +144,18 @@ def _judgement_as_json(judgement: Judgement) -> dict[str, Any]:
 
 def _print(explained: Explained) -> None:
     for number, step in enumerate(explained.steps, start=1):
-        _say(f"{number}. {step.subject} [{step.section}]")
+        say(f"{number}. {step.subject} [{step.section}]")
         for sentence in step.found:
-            _say(f"   {sentence}")
-    _say("\nA message to it would now be")
+            say(f"   {sentence}")
+    say("\nA message to it would now be")
     for judgement in explained.judgements:
-        _say(f"   {_MESSAGES[judgement.requirement]}: {_verdict(judgement)}")
+        say(f"   {_MESSAGES[judgement.requirement]}: {_verdict(judgement)}")
     if explained.advice:
-        _say("\nFor REQUIRETLS mail to get through, this would have to be done:")
+        say("\nFor REQUIRETLS mail to get through, this would have to be done:")
     for advice in explained.advice:
-        _say(f"   - {advice.what}")
+        say(f"   - {advice.what}")
         for line in advice.lines:
-            _say(f"         {line}")
-
-
-def _say(line: str) -> None:
-    # Servers, certificates and DNS chose parts of it; a terminal obeys control characters.
-    click.echo("\n" * line.startswith("\n") + printable(line.removeprefix("\n")))
+            say(f"         {line}")
 
 
 def _verdict(judgement: Judgement) -> str:

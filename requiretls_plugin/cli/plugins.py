@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.plugin_listing import PluginListing, listings
 from requiretls_plugin.settings import Settings
@@ -30,7 +28,7 @@ def plugins(config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([_as_json(listing) for listing in found])
     else:
-        print_table(_table(found))
+        print_table(("hook", "order", "plugin", "from"), map(_row, found))
     return ExitCode.OK
 
 
@@ -44,10 +42,6 @@ def _as_json(listing: PluginListing) -> dict[str, Any]:
     }
 
 
-def _table(found: list[PluginListing]) -> Table:
-    table = Table("hook", "order", "plugin")
-    table.add_column("from", overflow="fold")
-    for listing in found:
-        order = f"{listing.order}, around the others" if listing.wraps else str(listing.order)
-        table.add_row(listing.hook, order, Text(listing.plugin), Text(listing.source))
-    return table
+def _row(listing: PluginListing) -> tuple[str, ...]:
+    order = f"{listing.order}, around the others" if listing.wraps else str(listing.order)
+    return listing.hook, order, listing.plugin, listing.source

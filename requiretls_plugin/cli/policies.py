@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table, say
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import CacheFailure, InvalidDomainName, SettingsError
 from requiretls_plugin.policy.cache import MEMORY, open_store, sqlite_path
@@ -65,7 +63,7 @@ def list_policies(config: Path | None, as_json: bool) -> int:
     if as_json:
         print_json([_as_json(known.entry, known.failure) for known in found if known.entry])
     else:
-        print_table(_table(found))
+        print_table(_COLUMNS, _rows(found))
     return ExitCode.OK
 
 
@@ -90,7 +88,7 @@ def show(domain: DomainName, config: Path | None, as_json: bool) -> int:
         shown = {**_as_json(entry, known.failure), "policy": entry.policy.text} if entry else None
         print_json(shown)
     else:
-        click.echo(_in_words(domain, known))
+        say(_in_words(domain, known))
     return ExitCode.OK
 
 
@@ -171,23 +169,21 @@ def _as_json(entry: CachedPolicy, failure: FetchFailure | None) -> dict[str, Any
     }
 
 
-def _table(found: Sequence[_Known]) -> Table:
-    table = Table("domain", "mode", "mx", "id", "fetched", "expires", "last error")
+_COLUMNS = ("domain", "mode", "mx", "id", "fetched", "expires", "last error")
+
+
+def _rows(found: Sequence[_Known]) -> Iterator[tuple[str, ...]]:
     for known in found:
-        if (entry := known.entry) is None:
-            continue
-        row = [
-            entry.domain.text,
-            entry.policy.mode.value,
-            "\n".join(map(str, entry.policy.mx)),
-            entry.record_id,
-            _time(entry.fetched),
-            _time(entry.expires),
-            known.failure.why if known.failure else "",
-        ]
-        # Text, so that brackets in a server's words are no markup.
-        table.add_row(*map(Text, row))
-    return table
+        if (entry := known.entry) is not None:
+            yield (
+                entry.domain.text,
+                entry.policy.mode.value,
+                "\n".join(map(str, entry.policy.mx)),
+                entry.record_id,
+                _time(entry.fetched),
+                _time(entry.expires),
+                known.failure.why if known.failure else "",
+            )
 
 
 def _in_words(domain: DomainName, known: _Known) -> str:
@@ -199,7 +195,7 @@ def _in_words(domain: DomainName, known: _Known) -> str:
             f"Policy of {domain}, id {entry.record_id}",
             f"fetched {_time(entry.fetched)}, expires {_time(entry.expires)}, used {_time(entry.last_used)}",
             "",
-            *(f"  {line}" for line in entry.policy.text.splitlines()),
+            *(f"  {line}" for line in entry.policy.text.replace("\r\n", "\n").strip("\n").split("\n")),
         ]
     if (failure := known.failure) is not None:
         lines += ["", f"The last fetch, {_time(failure.at)}, failed: {failure.result_type}: {failure.why}"]

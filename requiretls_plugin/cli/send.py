@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json, run_engine
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table
 from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.dsn_parameters import MAX_ENVID
 from requiretls_plugin.engine import Engine
@@ -67,7 +66,7 @@ def send(
             }
         )
     else:
-        print_table(_table(outcomes))
+        print_table(_COLUMNS, map(_row, outcomes))
     return _exit_code(outcomes)
 
 
@@ -123,15 +122,15 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("recipient", "outcome", "security", "host", "reply")
-    for outcome in outcomes:
-        security = outcome.security.value if outcome.security else "-"
-        if outcome.requiretls:
-            security += " + REQUIRETLS"
-        row = (str(outcome.recipient), outcome.disposition.value, security, outcome.host or "-")
-        table.add_row(*row, str(outcome.reply))
-    return table
+_COLUMNS = ("recipient", "outcome", "security", "host", "reply")
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    security = outcome.security.value if outcome.security else "-"
+    if outcome.requiretls:
+        security += " + REQUIRETLS"
+    row = (str(outcome.recipient), outcome.disposition.value, security, outcome.host or "-")
+    return *row, str(outcome.reply)
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

@@ -18,6 +18,7 @@ from requiretls_mailman.readiness import notes_on_installation, plugin_name, pro
 from requiretls_plugin.cli.audit import html_option, parallel_option, show_audit
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import json_option, print_json
+from requiretls_plugin.cli.terminal import say
 from requiretls_plugin.errors import PluginError, SettingsError
 
 __all__ = ["RequireTLSCommand"]
@@ -47,7 +48,7 @@ def check(as_json: bool) -> None:
         print_json({"problems": problems, "notes": notes})
     else:
         for line in (*(f"problem: {problem}" for problem in problems), *(f"note: {note}" for note in notes)):
-            click.echo(line)
+            say(line)
         click.echo(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}")
     sys.exit(code)
 
@@ -72,7 +73,7 @@ def audit(name: str, page: Path | None, parallel: int, as_json: bool) -> None:
         settings = load_settings(plugin_name())
         sys.exit(_audited(settings, mlist, page=page, parallel=parallel, as_json=as_json))
     except (SettingsError, PluginError) as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(ExitCode.SETTINGS)
 
 
