@@ -33,6 +33,8 @@ class Health(enum.Enum):
     """What an examination came to."""
 
     GOOD = "good"
+    ADVICE = "advice"
+    """It works; something could be better, unless it is meant to be so."""
     WRONG = "wrong"
     UNKNOWN = "unknown"
     """It could not be found out now."""
@@ -89,18 +91,28 @@ def diagnose_resolvers(
                     "run unbound on this machine and name it in dns.nameservers",
                 )
             case _:
-                what = f"gave no answer: {probe.why}"
-                yield Diagnosis(subject, Health.UNKNOWN, what, "see whether it runs, then try again")
+                remedy = (
+                    "see whether it runs and reaches the name servers of that zone;"
+                    " in a closed network name a signed zone of its own with --signed-zone"
+                )
+                yield Diagnosis(subject, Health.UNKNOWN, f"gave no answer: {probe.why}", remedy)
 
 
 def diagnose_certificate(settings: Settings, now: datetime.datetime) -> Diagnosis:
-    """Judge our own certificate; *now* is an aware datetime."""
+    """Judge our own certificate; *now* is an aware datetime.
+
+    Without one nothing is wrong with a machine that only sends, but with
+    settings that say in so many words to offer REQUIRETLS.
+    """
     subject, path = "certificate", settings.receive.certificate
     if not settings.receive.advertise:
         return Diagnosis(subject, Health.GOOD, "REQUIRETLS is not offered, by receive.advertise = false")
     if path is None:
         what = "there is none, so nobody can send us anything under REQUIRETLS"
-        return Diagnosis(subject, Health.WRONG, what, "set receive.certificate and receive.private_key")
+        offered = "advertise" in settings.receive.model_fields_set
+        health = Health.WRONG if offered else Health.ADVICE
+        remedy = "set receive.certificate and receive.private_key, or receive.advertise = false"
+        return Diagnosis(subject, health, what, remedy)
     leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
     days = (leaf.not_valid_after_utc - now).days
     if days < RENEWAL_DAYS:
@@ -115,13 +127,15 @@ def diagnose_certificate(settings: Settings, now: datetime.datetime) -> Diagnosi
 
 
 async def diagnose_cache(settings: Settings) -> Diagnosis:
-    """Write a note to the cache and read it."""
+    """Write a note to the cache and read it; one in memory is good enough where it is meant to be."""
     url = settings.cache.url
     subject = f"cache {url}"
+    if url == MEMORY and not settings.mta_sts.enabled:
+        return Diagnosis(subject, Health.GOOD, "has no MTA-STS policies to keep, by mta_sts.enabled = false")
     if url == MEMORY:
         what = "MTA-STS policies are forgotten with every restart, and with them their protection"
         return Diagnosis(
-            subject, Health.WRONG, what, 'set cache.url = "sqlite:///var/lib/requiretls/cache.sqlite"'
+            subject, Health.ADVICE, what, 'set cache.url = "sqlite:///var/lib/requiretls/cache.sqlite"'
         )
     store = open_store(url)
     name, now = DomainName("doctor.invalid"), time.time()

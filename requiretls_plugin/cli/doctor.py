@@ -47,8 +47,9 @@ def doctor(
     """Look for what would break REQUIRETLS on this machine, or weaken it without a word.
 
     Resolver, AD bit, own certificate, cache, smarthost, local hops, Postfix
-    before us, and with --mailman the sections of that file. Exit: 0 all good;
-    69 something is wrong; 75 something could not be found out; 64 usage.
+    before us, and with --mailman the sections of that file. Exit: 0 nothing is
+    wrong, be there advice or not; 69 something is wrong; 75 something could not
+    be found out, as when the resolver does not reach the signed zone; 64 usage.
     """
     try:
         bogus = DomainName.parse(bogus_name)
@@ -116,7 +117,7 @@ def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-_COLOURS = {Health.GOOD: "green", Health.WRONG: "red", Health.UNKNOWN: "yellow"}
+_COLOURS = {Health.GOOD: "green", Health.ADVICE: "cyan", Health.WRONG: "red", Health.UNKNOWN: "yellow"}
 
 
 def _print(found: Sequence[Diagnosis]) -> None:

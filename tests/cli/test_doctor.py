@@ -26,7 +26,7 @@ from requiretls_plugin.policy.dns_probe import Probe, Validation
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.server_address import ServerAddress
-from requiretls_plugin.settings import ReceiveSettings, Settings
+from requiretls_plugin.settings import MTASTSSettings, ReceiveSettings, Settings
 from tests.cli.running import CommandLine, Ran
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "mailman" / "mailman.cfg"
@@ -50,7 +50,10 @@ def _examine(
 
 
 def _wrong(ran: Ran) -> dict[str, str]:
-    return {each["subject"]: each["what"] for each in ran.json() if each["health"] != "good"}
+    """Return what is not good, having seen that something can be done about each of it."""
+    found = [each for each in ran.json() if each["health"] != "good"]
+    assert all(each["remedy"] for each in found)
+    return {each["subject"]: each["what"] for each in found}
 
 
 def test_a_good_set_up_is_good(
@@ -131,13 +134,45 @@ def test_a_smarthost_without_requiretls_is_named(
     assert all("MAIL" not in each.verbs for each in lab.destination("mx.no-keyword.test").connections)
 
 
-def test_people_get_lines_with_remedies(requiretls: CommandLine) -> None:
+def test_people_get_lines_with_remedies(
+    requiretls: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The laboratory's settings keep policies in memory."""
+    monkeypatch.setenv("PATH", str(tmp_path))  # this machine's own mail server is not the subject
     ran = requiretls("doctor", *_HERE)
 
-    assert "wrong    cache memory::" in ran.output
+    assert "advice   cache memory::" in ran.output
     assert "-> set cache.url" in ran.output
-    assert ran.code == 69
+    assert ran.code == 0
+
+
+def test_the_defaults_are_not_wrong(
+    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No certificate and a cache in memory: advice, and exit 0."""
+    nothing_set = {"certificate": None, "private_key": None}
+    ran = _examine(lab, tmp_path, capsys, monkeypatch, receive=nothing_set, cache={"url": None})
+
+    assert {each["subject"]: each["health"] for each in ran.json() if each["health"] != "good"} == {
+        "certificate": "advice",
+        "cache memory:": "advice",
+    }
+    assert _wrong(ran)
+    assert ran.code == 0
+
+
+def test_a_resolver_that_reaches_no_signed_root_leaves_the_question_open(
+    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the laboratory, where nobody serves the root: exit 75, and the remedy names the option."""
+    settings = lab.write_settings(tmp_path / "requiretls.toml")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ran = CommandLine(settings, capsys, monkeypatch)("doctor", "--json", "--bogus-name", "mx.bogus.test")
+
+    [resolver] = [each for each in ran.json() if each["subject"] == f"resolver {lab.resolver}"]
+    assert resolver["health"] == "unknown"
+    assert "--signed-zone" in resolver["remedy"]
+    assert ran.code == 75
 
 
 def test_a_bad_name_is_a_usage_error(requiretls: CommandLine) -> None:
@@ -180,12 +215,32 @@ def test_a_certificate_that_will_not_do_is_named(lab: Laboratory, leaf: Leaf, wh
     assert found.remedy
 
 
-def test_no_certificate_is_wrong_only_where_requiretls_is_to_be_received() -> None:
+@pytest.mark.parametrize(
+    ("receive", "health"),
+    [
+        pytest.param(ReceiveSettings(), Health.ADVICE, id="nothing said"),
+        pytest.param(ReceiveSettings(advertise=True), Health.WRONG, id="to be offered"),
+        pytest.param(ReceiveSettings(advertise=False), Health.GOOD, id="not to be offered"),
+    ],
+)
+def test_no_certificate_is_wrong_only_where_requiretls_is_to_be_received(
+    receive: ReceiveSettings, health: Health
+) -> None:
     """A machine that only sends needs none."""
-    receiving, sending = Settings(), Settings(receive=ReceiveSettings(advertise=False))
+    found = diagnose_certificate(Settings(receive=receive), NOW)
 
-    assert diagnose_certificate(receiving, NOW).health is Health.WRONG
-    assert diagnose_certificate(sending, NOW).health is Health.GOOD
+    assert found.health is health
+    assert bool(found.remedy) is (health is not Health.GOOD)
+
+
+@pytest.mark.parametrize(("enabled", "health"), [(True, Health.ADVICE), (False, Health.GOOD)])
+def test_a_cache_in_memory_is_advised_against_only_where_there_is_something_to_keep(
+    enabled: bool, health: Health
+) -> None:
+    """MTA-STS protects from the second contact on, and a restart makes every contact the first."""
+    found = asyncio.run(diagnose_cache(Settings(mta_sts=MTASTSSettings(enabled=enabled))))
+
+    assert found.health is health
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -22,14 +23,25 @@ from requiretls_plugin.requirement import Requirement
 from tests.observe.sending import message, send
 from tests.observe.tlsrpt_reporter import Reporter, wait_for_report
 
+_PAGE = Path(__file__).parents[2] / "docs" / "tls_reports.md"
+
 
 def _documented_script(file: Path) -> Path:
-    text = (Path(__file__).parents[2] / "docs" / "tls_reports.md").read_text(encoding="utf-8")
-    script = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
+    script = re.search(r"```sh\n(.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert script is not None
     file.write_text(textwrap.dedent(script[1].replace("\n   ", "\n").removeprefix("   ")), encoding="utf-8")
     file.chmod(0o755)
     return file
+
+
+def test_the_documented_upload_is_tlsrpt_reportds_own_but_for_fail() -> None:
+    """What that does without: any answer counts as taken (RFC 8460 section 5.4)."""
+    program = "from tlsrpt_reporter.tlsrpt import options_reportd as o; print(o['http_script']['default'])"
+    own = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    documented = re.search(r"^   http_script = (.*)$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert documented is not None
+    assert documented[1] == own.strip().replace("curl --silent", "curl --silent --fail")
 
 
 def _report_in(content: bytes) -> tuple[email.message.EmailMessage, dict[str, Any]]:
