@@ -18,6 +18,8 @@ TLS_REQUIRED = "TLS-Required"
 # Postfix keeps its tag in this field of the queued message, and leaves it there.
 REQUIRE_TLS_ESMTP = "Require-TLS-ESMTP"
 
+_LINE_END = re.compile(rb"\r?\n")
+
 _BLANK_LINE = re.compile(rb"^\r?\n", re.MULTILINE)
 
 # [FWS] "No" of the RFC, FWS without its obsolete forms. Trailing blanks, comments and
@@ -90,9 +92,8 @@ def prepend_field(content: bytes, name: str, value: str) -> bytes:
     the new field; a blank line keeps the two apart. Not checked: *name* and
     *value* have to be ASCII without line ends.
     """
-    first_line_end = content.find(b"\n")
-    crlf = first_line_end > 0 and content[first_line_end - 1 : first_line_end] == b"\r"
-    line_end = b"\r\n" if crlf else b"\n"
+    first = _LINE_END.search(content)
+    line_end = first[0] if first else b"\n"
     gap = line_end if content.startswith((b" ", b"\t")) else b""
     return f"{name}: {value}".encode("ascii") + line_end + gap + content
 

@@ -72,11 +72,19 @@ def test_blanks_outside_the_grammar_are_not_honoured_and_not_removed(field: byte
     assert strip_fields(content, ["X-Other"]) is content
 
 
+def test_the_error_quotes_the_beginning_of_what_stood_there() -> None:
+    """Enough to find the message by; a stranger's long line does not fill the log."""
+    with pytest.raises(InvalidHeaderField, match=r"b' Yes \(please\)', only No"):
+        read_tls_required(b"TLS-Required: Yes (please)\r\n" + REST)
+    with pytest.raises(InvalidHeaderField, match=f"b'{'y' * 40}', only No"):
+        read_tls_required(b"TLS-Required:" + b"y" * 41 + b"\r\n" + REST)
+
+
 @pytest.mark.requirement("8689-3-4")
 @pytest.mark.parametrize("second", [b"Yes", b"No", b"no"])
 def test_attack_several_fields_relax_nothing(second: bytes) -> None:
     """Neither the first nor the last counts, whatever they say."""
-    with pytest.raises(InvalidHeaderField):
+    with pytest.raises(InvalidHeaderField, match="2 TLS-Required fields where one is allowed"):
         read_tls_required(b"TLS-Required: No\r\nTLS-Required: " + second + b"\r\n" + REST)
 
 
@@ -121,6 +129,11 @@ def test_marking_a_message_gives_it_exactly_one_field(content: bytes) -> None:
     assert with_tls_required_no(marked) is marked
 
 
+def test_the_field_is_written_as_the_rfc_writes_it() -> None:
+    """Its value has no case, but other software may compare more simply."""
+    assert with_tls_required_no(REST) == b"TLS-Required: No\r\n" + REST
+
+
 def test_a_message_that_is_marked_already_stays_as_it_is() -> None:
     """Its signatures hold."""
     content = b"tls-required:no\r\n" + REST
@@ -145,14 +158,24 @@ def test_require_tls_esmtp_is_read_in_any_case() -> None:
     """Whether it is believed is decided elsewhere."""
     assert says_require_tls_esmtp(b"Require-TLS-ESMTP: yes\r\n" + REST)
     assert says_require_tls_esmtp(b"require-tls-esmtp:YES\r\n" + REST)
+    assert says_require_tls_esmtp(b"Require-TLS-ESMTP:\r\n yes\r\n" + REST)
     assert not says_require_tls_esmtp(b"Require-TLS-ESMTP: no\r\n" + REST)
+    assert not says_require_tls_esmtp(b"Require-TLS-ESMTP: y\r\n es\r\n" + REST)
     assert not says_require_tls_esmtp(REST)
+
+
+def test_attack_require_tls_esmtp_in_the_body_is_no_field() -> None:
+    """Who writes a body says nothing for the server that queued it."""
+    assert not says_require_tls_esmtp(REST + b"Require-TLS-ESMTP: yes\r\n")
 
 
 def test_a_field_is_prepended_with_the_line_end_of_the_message() -> None:
     """So it stands above every signature and every trace field."""
     assert prepend_field(b"A: 1\r\n\r\n", "N", "v") == b"N: v\r\nA: 1\r\n\r\n"
     assert prepend_field(b"A: 1\n\n", "N", "v") == b"N: v\nA: 1\n\n"
+    assert prepend_field(b"A: 1\r\n\r\nx\n", "N", "v") == b"N: v\r\nA: 1\r\n\r\nx\n"
+    assert prepend_field(b"\nx\r\n", "N", "v") == b"N: v\n\nx\r\n"
+    assert prepend_field(b"A:\r1", "N", "v") == b"N: v\nA:\r1"
 
 
 FRAGMENTS = st.sampled_from(
