@@ -49,7 +49,7 @@ class Demand:
     security: Security
     """What the session is once everything demanded is proved."""
     encryption: bool = False
-    """Whether TLS is demanded, be it with nobody authenticated; see also `needs_tls`."""
+    """Whether TLS is demanded although nobody has to be authenticated; see also `needs_tls`."""
     implicit_tls: bool = False
     lmtp: bool = False
     tlsa: tuple[TLSARecord, ...] = ()
@@ -131,7 +131,7 @@ def _demand(
     if policy_waived and isinstance(hop, DomainHop):
         return replace(plain, cleartext_after_tls_failure=True)
     demand = _published_policy(evidence, host, plain, lookup.dane)
-    if rules.report_testing and isinstance(demand, Demand) and demand.pkix_name is None:
+    if rules.report_testing and isinstance(demand, Demand):
         demand = replace(demand, trial_name=_tested_name(evidence, host))
     if requirement is Requirement.REQUIRED and level is Level.ENFORCE:
         demand = _required(evidence, host, demand, rules)
@@ -209,11 +209,11 @@ def _required(
     proof = evidence.name_proof(host.host, accept_testing=rules.accept_testing)
     if proof is NameProof.NONE or not isinstance(host.host, DomainName):
         return _not_proven(evidence, host)
-    demand = replace(published, encryption=True, requiretls=True, pass_requiretls=True)
+    demand = replace(published, requiretls=True, pass_requiretls=True)
     # A name that only MTA-STS proves comes with MTA-STS's own way to check the certificate
     # (RFC 8461 section 4.2), whatever else the host has.
     if published.tlsa and proof is not NameProof.MTA_STS:
-        return replace(demand, security=Security.DANE)
+        return demand
     return replace(demand, pkix_name=host.host, security=_PKIX_SECURITY[proof])
 
 
@@ -237,7 +237,7 @@ def _published_policy(evidence: Evidence, host: HostEvidence, demand: Demand, da
     if isinstance(sts, Refusal):
         return sts
     if sts is not None:
-        demand = replace(demand, encryption=True, pkix_name=sts, security=Security.STS_PKIX)
+        demand = replace(demand, pkix_name=sts, security=Security.STS_PKIX)
     match dane:
         case DANEFailed(bogus, why):
             # RFC 7672 section 2.1.2: a passing MTA-STS check cannot make up for this.
@@ -259,7 +259,6 @@ def _with_dane(
     others = _next_hop_names(evidence) if any(record.usage == DANE_TA for record in usable) else ()
     return replace(
         demand,
-        encryption=True,
         tlsa=usable,
         tlsa_names=tuple(dict.fromkeys((base_domain, *others))),
         # RFC 7672 section 2.2.1: behind an insecure MX this proves the host, not the domain.
@@ -273,12 +272,10 @@ def _hosts_secure(evidence: Evidence) -> bool:
 
 def _next_hop_names(evidence: Evidence) -> tuple[DomainName, ...]:
     """The further reference names for DANE-TA (RFC 7672 section 3.2.2)."""
-    hop, mx = evidence.next_hop, evidence.mx
-    if not isinstance(hop, DomainHop) or not isinstance(hop.domain, DomainName):
-        return ()
-    if not isinstance(mx, MailHosts) or not (mx.secure or mx.implicit):
-        return ()
-    return (hop.domain, mx.expanded)
+    match evidence.next_hop, evidence.mx:
+        case DomainHop(DomainName() as domain), MailHosts() as mx if mx.secure or mx.implicit:
+            return (domain, mx.expanded)
+    return ()
 
 
 def _enforced_name(evidence: Evidence, host: HostEvidence) -> DomainName | Refusal | None:
@@ -302,7 +299,7 @@ def _tested_name(evidence: Evidence, host: HostEvidence) -> DomainName | None:
 def _relaxed(demand: Demand, level: Level) -> Demand:
     """REQUIRETLS where the operator relaxed the destination: passed on, not insisted on."""
     demand = replace(demand, pass_requiretls=True)
-    if level is Level.OPPORTUNISTIC_STARTTLS and not demand.encryption:
+    if level is Level.OPPORTUNISTIC_STARTTLS and not demand.needs_tls:
         return replace(demand, encryption=True, security=Security.ENCRYPTED)
     return demand
 
@@ -314,4 +311,4 @@ def _logged_in(host: HostEvidence, demand: Demand, login: Login) -> Demand | Ref
     if not isinstance(host.host, DomainName):
         why = "a password is not given to a server named by its address: name it by its host name"
         return _refused(host, Reason.CONFIGURATION, Sureness.OUR_FAULT, why)
-    return replace(demand, encryption=True, pkix_name=host.host, security=Security.NAMED_PKIX, login=login)
+    return replace(demand, pkix_name=host.host, security=Security.NAMED_PKIX, login=login)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.security import Security
 from requiretls_plugin.server_address import ServerAddress
 from tests.policy.evidence_by_hand import (
+    ADDRESS,
     DOMAIN,
     ENFORCED,
     ENFORCED_ELSEWHERE,
@@ -58,6 +60,7 @@ LMTP_SOCKET = UNIXSocket("/run/lmtp")
 LMTP_PORT = ServerAddress.parse("127.0.0.1:24")
 TRUSTING = Rules(trusted_local_hops=frozenset({LMTP_SOCKET, LMTP_PORT}))
 LOGIN = Login("list", "secret")
+ANCHOR = TLSARecord(2, 1, 1, bytes(32))
 
 
 def verdict(
@@ -430,6 +433,149 @@ def test_lmtp_and_sockets_are_for_trusted_local_hops(evidence: Evidence, require
     assert in_words(verdict(OPTIONAL, evidence, rules=TRUSTING)) == others
 
 
+WHERE_AND_HOW = [
+    pytest.param(behind_mx(secure=True), 25, (ADDRESS,), "", id="MX host"),
+    pytest.param(named(smarthost()), 587, (ADDRESS,), "", id="smarthost"),
+    pytest.param(named(smarthost("mx.recipient.example:465")), 465, (ADDRESS,), "TLS at once", id="465"),
+    pytest.param(lmtp(LMTP_PORT), 24, (LMTP_PORT.host,), "LMTP", id="LMTP over TCP"),
+    pytest.param(lmtp(), 0, (LMTP_SOCKET,), "LMTP", id="LMTP at a socket"),
+    pytest.param(named(NamedHop(LMTP_SOCKET)), 0, (LMTP_SOCKET,), "", id="SMTP at a socket"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "port", "addresses", "how"), WHERE_AND_HOW)
+def test_a_demand_says_where_to_connect_and_what_is_spoken_there(
+    evidence: Evidence, port: int, addresses: tuple[object, ...], how: str
+) -> None:
+    """The port of the hop, the host's addresses or the socket itself, and the operator's protocol."""
+    demand = verdict(UNSTATED, evidence, rules=TRUSTING)
+
+    assert isinstance(demand, Demand)
+    assert demand.host == evidence.hosts[0].host
+    assert (demand.port, demand.addresses) == (port, addresses)
+    assert demand.implicit_tls == (how == "TLS at once")
+    assert demand.lmtp == (how == "LMTP")
+
+
+TRIALS = [
+    pytest.param(behind_mx(secure=False, policy=TESTED), HOST, id="mode testing lists the host"),
+    pytest.param(behind_mx(secure=True, dane=MATCHABLE, policy=TESTED), HOST, id="beside DANE"),
+    pytest.param(behind_mx(secure=False, policy=TESTED_ELSEWHERE), None, id="lists other hosts"),
+    pytest.param(behind_mx(secure=False, policy=ENFORCED), None, id="enforced: no trial any more"),
+    pytest.param(behind_mx(secure=False, policy=sts(Mode.NONE, HOST.text)), None, id="mode none"),
+    pytest.param(behind_mx(secure=False), None, id="no policy"),
+    pytest.param(replace(literal(), sts=TESTED), None, id="an address matches no policy"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "name"), TRIALS)
+def test_a_testing_policy_is_tried_where_reports_are_made_and_decides_nothing(
+    evidence: Evidence, name: DomainName | None
+) -> None:
+    """RFC 8461 section 5: what would have failed is reported, the message goes all the same."""
+    demand = verdict(UNSTATED, evidence)
+    tried = verdict(UNSTATED, evidence, rules=Rules(report_testing=True))
+
+    assert isinstance(demand, Demand)
+    assert demand.trial_name is None
+    assert tried == replace(demand, trial_name=name)
+
+
+def test_what_is_refused_is_not_tried() -> None:
+    """A failed TLSA lookup refuses the host, whatever a policy in mode testing says."""
+    evidence = behind_mx(secure=True, dane=TLSA_TIMED_OUT, policy=TESTED)
+
+    assert (
+        in_words(verdict(UNSTATED, evidence, rules=Rules(report_testing=True))) == "dns-failure, not-judged"
+    )
+
+
+REFUSED_BECAUSE = [
+    pytest.param(
+        REQUIRED, about(HostUnknown(name_exists=True, secure=True)), "has no address", id="no address"
+    ),
+    pytest.param(
+        REQUIRED,
+        about(HostLookupFailed(bogus=False, why="timed out")),
+        "address lookup: timed out",
+        id="address lookup failed",
+    ),
+    pytest.param(
+        UNSTATED,
+        behind_mx(secure=True, dane=TLSA_TIMED_OUT),
+        "TLSA lookup: timed out",
+        id="TLSA lookup failed",
+    ),
+    pytest.param(
+        UNSTATED,
+        behind_mx(secure=False, policy=ENFORCED_ELSEWHERE),
+        "the domain's MTA-STS policy does not list the host",
+        id="MTA-STS enforces other hosts",
+    ),
+    pytest.param(
+        UNSTATED,
+        replace(literal(), sts=ENFORCED),
+        "the domain's MTA-STS policy does not list the host",
+        id="an address matches no policy",
+    ),
+    pytest.param(
+        REQUIRED,
+        behind_mx(secure=False),
+        "neither DNSSEC nor an MTA-STS policy vouches for the host name",
+        id="name not proven",
+    ),
+    pytest.param(
+        REQUIRED,
+        behind_mx(secure=False, policy=STS_DOWN),
+        "name not proven by DNSSEC, and the MTA-STS policy cannot be had: connection refused",
+        id="MTA-STS announced and not to be had",
+    ),
+    pytest.param(REQUIRED, literal(), "an address has no name that could be proved", id="address literal"),
+    pytest.param(
+        REQUIRED,
+        named(smarthost("192.0.2.1:587")),
+        "a server named by its address cannot prove a name; name it by its host name",
+        id="smarthost named by address",
+    ),
+    pytest.param(
+        UNSTATED,
+        named(NamedHop(ServerAddress.parse("192.0.2.1:587"), login=LOGIN)),
+        "a password is not given to a server named by its address: name it by its host name",
+        id="login at a server named by address",
+    ),
+    pytest.param(
+        UNSTATED,
+        named(NamedHop(LMTP_SOCKET, login=LOGIN)),
+        "a password never goes to a server that proves no name",
+        id="login at a socket",
+    ),
+    pytest.param(
+        REQUIRED,
+        lmtp(UNIXSocket("/run/other")),
+        "REQUIRETLS mail may go to a local server only by LMTP, and if the settings trust it",
+        id="REQUIRETLS mail for a server nobody vouches for",
+    ),
+    pytest.param(
+        UNSTATED,
+        lmtp(UNIXSocket("/run/other")),
+        "LMTP and UNIX sockets are for servers listed in delivery.trusted_local_hops",
+        id="a server nobody vouches for",
+    ),
+]
+
+
+@pytest.mark.parametrize(("requirement", "evidence", "why"), REFUSED_BECAUSE)
+def test_a_refusal_names_the_host_and_says_why_it_gets_nothing(
+    requirement: Requirement, evidence: Evidence, why: str
+) -> None:
+    """The sentence that operators read in the log and senders in the notice."""
+    refusal = verdict(requirement, evidence, rules=TRUSTING)
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.host == str(evidence.hosts[0].host)
+    assert refusal.why == why
+
+
 @pytest.mark.parametrize(
     "text", ["unix:relative", "unix:", "mail.example:24", "localhost", "127.0.0.1:0", "", "[::1]:x"]
 )
@@ -462,6 +608,7 @@ def test_a_password_is_only_for_a_server_that_proves_its_name(
     assert isinstance(demand, Demand)
     assert demand.login == LOGIN
     assert demand.authenticated
+    assert demand.security is (Security.DANE if dane is MATCHABLE else Security.NAMED_PKIX)
     assert demand.needs_tls
     assert not demand.cleartext_after_tls_failure
 
@@ -485,8 +632,8 @@ def test_a_password_shows_nowhere() -> None:
 def test_the_tlsa_base_domain_goes_into_sni_and_is_the_first_reference_name() -> None:
     """The domain itself and its alias target are names for DANE-TA too, behind a secure MX."""
     target = DomainName("host.provider.example")
-    anchor = TLSARecord(2, 1, 1, bytes(32))
-    demand = verdict(REQUIRED, behind_mx(secure=True, dane=DANERecords(target, (anchor,)), policy=ENFORCED))
+    dane = DANERecords(target, (ANCHOR,))
+    demand = verdict(REQUIRED, behind_mx(secure=True, dane=dane, policy=ENFORCED))
 
     assert isinstance(demand, Demand)
     assert demand.sni == target
@@ -506,7 +653,25 @@ def test_where_no_name_is_checked_domains_that_share_a_host_demand_the_same() ->
 @pytest.mark.requirement("7672-3.2.2-4")
 def test_behind_an_unsigned_mx_only_the_host_is_a_reference_name() -> None:
     """Whoever forged the MX would choose the domain's name otherwise."""
-    demand = verdict(UNSTATED, behind_mx(secure=False, dane=MATCHABLE))
+    demand = verdict(UNSTATED, behind_mx(secure=False, dane=DANERecords(HOST, (ANCHOR,))))
+
+    assert isinstance(demand, Demand)
+    assert demand.tlsa_names == (HOST,)
+
+
+@pytest.mark.requirement("7672-3.2.2-5")
+def test_a_domain_without_mx_is_a_reference_name_at_its_alias_target() -> None:
+    """The domain is its own host there, whatever signs its address record."""
+    target = DomainName("host.provider.example")
+    demand = verdict(UNSTATED, without_mx(secure=False, dane=DANERecords(target, (ANCHOR,))))
+
+    assert isinstance(demand, Demand)
+    assert demand.tlsa_names == (target, DOMAIN)
+
+
+def test_a_named_server_is_its_own_only_reference_name() -> None:
+    """No MX led to it, so there is no domain whose name its certificate could carry instead."""
+    demand = verdict(UNSTATED, named(smarthost(), dane=DANERecords(HOST, (ANCHOR,))))
 
     assert isinstance(demand, Demand)
     assert demand.tlsa_names == (HOST,)
