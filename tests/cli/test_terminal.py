@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import Answer, Script
 from requiretls_plugin.cli import run
 from requiretls_plugin.cli.terminal import print_table, say
 from requiretls_plugin.domain_name import DomainName
@@ -18,8 +20,6 @@ from requiretls_plugin.policy.sts_cache import CachedPolicy
 from requiretls_plugin.policy.sts_failure import FetchFailure, note_failure
 from requiretls_plugin.policy.sts_policy import parse_sts_policy
 from tests.cli.running import CommandLine
-from tests.lab.laboratory import Laboratory
-from tests.lab.smtp_script import Answer, Script
 
 # Clears the screen, sets the title, moves up: what a terminal would obey.
 _ESCAPE = "\x1b[2J\x1b]0;owned\x07\x1b[1A\x9b2J"

@@ -208,11 +208,7 @@ def test_attack_replies_flood_a_kept_session(lab: Laboratory) -> None:
         async with Engine(lab.settings(), plugins()) as engine:
             await delivered_by(engine, message(REQUIRED), TO)
             async with asyncio.timeout(10):
-<<<<<<< HEAD
                 while lab.destination(HOST).busy:  # noqa: ASYNC110 - the lab has no event for it
-=======
-                while lab.destination(HOST).busy:  # noqa: ASYNC110 - the laboratory runs in another thread
->>>>>>> 4899412 (The laboratory is a package of its own, requiretls_lab, and part of what is installed)
                     await asyncio.sleep(0.01)
 
     asyncio.run(run())
