@@ -127,7 +127,7 @@ class ReceiveSettings(Section):
     advertise: bool = True
     """Whether REQUIRETLS is offered (inside TLS only, whatever this says)."""
     certificate: FilePath | None = None
-    """PEM file: our certificate, then the chain above it."""
+    """PEM file: our certificate, then the chain above it; a replaced one is used without a restart."""
     private_key: FilePath | None = None
     """PEM file with the certificate's private key."""
     trusted_hops: Addresses = (

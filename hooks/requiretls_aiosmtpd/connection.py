@@ -18,6 +18,14 @@ from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 TOO_MANY = Reply(421, "4.3.2", "Too many connections")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Server shuts down, come again")
 
+# For servers that have no reason to take more or less: each takes a file descriptor, of which a
+# process has 1024 by default.
+MAX_CONNECTIONS = 500
+
+# So many octets of a message are a sign of life. Every octet alone would be too little: for one
+# every few minutes a client could keep a connection for ever.
+PROGRESS_OCTETS = 64 * 1024
+
 
 class Connection(smtp.SMTP):
     """A connection that answers safely, and is patient with the busy only.
@@ -44,6 +52,7 @@ class Connection(smtp.SMTP):
         self._max_connections = max_connections
         self._greeting_sent = False
         self._last_heard = 0.0
+        self._unnoted_octets = 0
         self._reading_message = self._handler_works = False
         super().__init__(handler, **arguments)
         self.command_size_limits.update(MAIL=MAIL_LINE, RCPT=RCPT_LINE, AUTH=AUTH_LINE)
@@ -128,7 +137,7 @@ class Connection(smtp.SMTP):
             logging.error("error in a session with %s", peer, exc_info=error)
         return str(INTERNAL_ERROR)
 
-    # Timers: idle is who sends no command, no part of a message, and waits for no handler
+    # Timers: idle is who sends no command, too little of a message, and waits for no handler
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         self._last_heard = self.loop.time()
@@ -144,8 +153,10 @@ class Connection(smtp.SMTP):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Take octets from the client, who is not idle if they belong to a message."""
-        if self._reading_message:
+        """Take octets from the client, who is not idle if they belong to a message and are many."""
+        self._unnoted_octets += len(data)
+        if self._reading_message and self._unnoted_octets >= PROGRESS_OCTETS:
+            self._unnoted_octets = 0
             self._last_heard = self.loop.time()
         super().data_received(data)
 

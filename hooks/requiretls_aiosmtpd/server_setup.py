@@ -6,12 +6,24 @@ import logging
 import ssl
 from pathlib import Path
 
+from requiretls_aiosmtpd.certificate_files import CertificateFiles
+
 
 def server_tls_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
-    """Return a context for the server's side of TLS; raises OSError, of which ssl.SSLError is one."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, private_key)
+    """Return a context for the server's side of TLS; raises OSError, of which ssl.SSLError is one.
+
+    Handshakes follow the files: when both are replaced, the new pair is used a
+    few seconds later. A pair that cannot be used is told in the log, and the
+    old one goes on.
+    """
+    files = CertificateFiles(certificate, private_key)
+
+    def follow(connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        connection.context = files.context
+
+    context = files.context
+    # Called in every handshake, whether the client names a server or not.
+    context.sni_callback = follow
     return context
 
 

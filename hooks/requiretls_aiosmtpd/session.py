@@ -9,7 +9,7 @@ returns one answer, or in LMTP also a sequence with one for each recipient.
 # ruff: noqa: N802 - aiosmtpd names the methods after the commands
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from aiosmtpd import smtp
 from aiosmtpd.lmtp import LMTP
@@ -20,7 +20,6 @@ from requiretls_plugin import dsn_parameters
 from requiretls_plugin.errors import InvalidParameter
 from requiretls_plugin.receiving.command_arguments import (
     MAX_RECIPIENTS,
-    TOO_LARGE,
     MailCommand,
     Offered,
     RcptCommand,
@@ -28,6 +27,7 @@ from requiretls_plugin.receiving.command_arguments import (
     parse_rcpt,
 )
 from requiretls_plugin.receiving.content import read_message
+from requiretls_plugin.receiving.message_memory import MessageMemory
 from requiretls_plugin.receiving.status_lines import replies_for
 from requiretls_plugin.receiving.trace import loops, received_field
 from requiretls_plugin.reply import MAIL_LOOP, Reply
@@ -51,6 +51,9 @@ class SMTPSession(Connection):
     """
 
     protocol_word = "ESMTP"
+
+    message_memory: ClassVar[MessageMemory] = MessageMemory()
+    """What the messages of all sessions in this process hold until they are answered for."""
 
     def __init__(self, handler: Any, *, advertise: bool = True, **arguments: Any) -> None:
         self.advertise = advertise
@@ -202,17 +205,19 @@ class SMTPSession(Connection):
     async def _take_message(self, transaction: Transaction) -> list[Reply]:
         """Return the replies to the end of the message, one for each that is due."""
         count = self.replies_due(transaction)
-        self._reading_message = True
-        try:
-            content = await read_message(self._reader, self.data_size_limit)
-        finally:
-            self._reading_message = False
-        if content is None:
-            return [TOO_LARGE] * count
-        if loops(content):
-            return [MAIL_LOOP] * count
-        transaction.content = transaction.original_content = self._trace() + content
-        answer = await self.while_handler_works("DATA")
+        limit = self.data_size_limit or None
+        with self.message_memory.share(limit) as share:
+            self._reading_message = True
+            try:
+                content = await read_message(self._reader, limit, share)
+            finally:
+                self._reading_message = False
+            if isinstance(content, Reply):
+                return [content] * count
+            if loops(content):
+                return [MAIL_LOOP] * count
+            transaction.content = transaction.original_content = self._trace() + content
+            answer = await self.while_handler_works("DATA")
         return replies_for(OK if answer is smtp.MISSING else answer, count)
 
     def replies_due(self, transaction: Transaction) -> int:

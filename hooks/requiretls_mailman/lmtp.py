@@ -10,6 +10,7 @@ from mailman.config import config
 from mailman.runners import lmtp
 
 from requiretls_aiosmtpd import LMTPSession, Transaction, quiet_aiosmtpd, server_tls_context
+from requiretls_aiosmtpd.connection import MAX_CONNECTIONS, Connection
 from requiretls_mailman.adapter import Adapter, installed
 from requiretls_mailman.cause import because_of
 from requiretls_plugin.errors import PluginError
@@ -47,6 +48,7 @@ class SecureController(lmtp.LMTPController):
         """Bind nothing yet; raises OSError if the certificate cannot be read."""
         receive = adapter.settings.receive
         self._adapter = adapter
+        self._connections: set[Connection] = set()
         self._tls = None
         if receive.certificate is not None and receive.private_key is not None:
             self._tls = server_tls_context(receive.certificate, receive.private_key)
@@ -58,6 +60,8 @@ class SecureController(lmtp.LMTPController):
         return LMTPSession(
             self.handler,
             advertise=settings.receive.advertise,
+            open_connections=self._connections,
+            max_connections=MAX_CONNECTIONS,
             hostname=str(settings.hostname),
             tls_context=self._tls,
             ident="GNU Mailman LMTP runner",

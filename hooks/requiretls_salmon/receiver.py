@@ -23,7 +23,7 @@ from requiretls_aiosmtpd import (
     revive_loggers,
     server_tls_context,
 )
-from requiretls_aiosmtpd.connection import SHUTTING_DOWN, Connection
+from requiretls_aiosmtpd.connection import MAX_CONNECTIONS, SHUTTING_DOWN, Connection
 from requiretls_plugin.errors import PluginError
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.settings import ReceiveSettings
@@ -41,9 +41,6 @@ ONE_RECIPIENT = Reply(451, "4.5.3", "One recipient in each transaction, please")
 DEFAULT_WORKERS = 8
 DEFAULT_SIZE_LIMIT = 2**25
 DRAIN_SECONDS = 30.0
-
-# Each takes a file descriptor, of which a process has 1024 by default.
-MAX_CONNECTIONS = 500
 
 
 class Receiver:

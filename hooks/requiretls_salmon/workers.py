@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import logging
 import queue
 import threading
@@ -76,7 +77,16 @@ class Workers:
             loop.call_soon_threadsafe(done, result, raised)
 
         self.submit(work)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._withdraw(work)
+            raise
+
+    def _withdraw(self, job: Job) -> None:
+        """Forget *job*, and the message in it, if no thread has taken it."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._waiting.remove(job)
 
     def finish(self) -> None:
         """Let the threads end when they have done what was submitted before."""

@@ -6,20 +6,29 @@ import asyncio
 
 from requiretls_plugin.line_ends import has_leading_dot, with_whole_line_ends
 
+from requiretls_plugin.receiving.command_arguments import TOO_LARGE
+from requiretls_plugin.receiving.message_memory import MessageShare
+from requiretls_plugin.reply import Reply
+
+# RFC 5321 section 4.3.2 lists the code among the answers to a message.
+NO_ROOM = Reply(452, "4.3.1", "No room for so large a message now, try again later")
+
 END = b"\r\n.\r\n"
 
 
-async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes | None:
-    """Return the message, dots unstuffed, or None if it has more than *limit* octets.
+async def read_message(reader: asyncio.StreamReader, limit: int | None, share: MessageShare) -> bytes | Reply:
+    """Return the message, dots unstuffed, or the reply to refuse it with, having read all of it.
 
-    Only CR LF dot CR LF ends it, so nobody can smuggle a second message past
-    us; a lone CR or LF becomes CR LF, so that nobody behind us can see one.
+    It is refused if it has more than *limit* octets, or if *share* has no room
+    for it. Only CR LF dot CR LF ends it, so nobody can smuggle a second message
+    past us; a lone CR or LF becomes CR LF, so that nobody behind us can see one.
     Raises IncompleteReadError if the connection ends first.
     """
     # A lone dot in the first line ends the message too: let it follow a line end like any other.
     reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined] # asyncio offers no way to push back
     pieces: list[bytes] = []
     size = -len(END)
+    refusal: Reply | None = None
     ended = False
     while not ended:
         try:
@@ -28,13 +37,16 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None) -> bytes
         except asyncio.LimitOverrunError as overrun:
             piece = await reader.read(overrun.consumed)
         size += len(piece)
-        if limit is None or size <= limit:
+        if limit is not None and size > limit:
+            refusal = TOO_LARGE
+        elif refusal is None and not share.grow(len(piece)):
+            refusal = NO_ROOM
+        if refusal is None:
             pieces.append(piece)
-        else:
+        elif pieces:
             pieces.clear()
-    if limit is not None and size > limit:
-        return None
-    return _unstuffed(b"".join(pieces))
+            share.drop()
+    return refusal or _unstuffed(b"".join(pieces))
 
 
 def _unstuffed(raw: bytes) -> bytes:

@@ -9,18 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requiretls_plugin.delivery.content import Content
-from requiretls_plugin.receiving.content import read_message
+from requiretls_plugin.receiving.command_arguments import TOO_LARGE
+from requiretls_plugin.receiving.content import NO_ROOM, read_message
+from requiretls_plugin.receiving.message_memory import FREE_OCTETS, LARGEST_MESSAGES, MessageMemory
 from requiretls_plugin.receiving.trace import MAX_RECEIVED, loops, received_field
+from requiretls_plugin.reply import Reply
 
 
-def read(wire: bytes, *, limit: int | None = None, buffered: int = 64) -> tuple[bytes | None, bytes]:
-    """Return the message and what follows it."""
+def read(
+    wire: bytes, *, limit: int | None = None, buffered: int = 64, memory: MessageMemory | None = None
+) -> tuple[bytes | Reply, bytes]:
+    """Return the message, or the reply that refuses it, and what follows it."""
 
-    async def reading() -> tuple[bytes | None, bytes]:
+    async def reading() -> tuple[bytes | Reply, bytes]:
         reader = asyncio.StreamReader(limit=buffered)
         reader.feed_data(wire)
         reader.feed_eof()
-        return await read_message(reader, limit), await reader.read()
+        with (memory or MessageMemory()).share(limit) as share:
+            return await read_message(reader, limit, share), await reader.read()
 
     return asyncio.run(reading())
 
@@ -44,14 +50,28 @@ def test_what_our_sender_writes_our_receiver_reads(content: bytes, buffered: int
 def test_attack_no_lone_line_end_survives(octets: bytes) -> None:
     """Nobody behind us sees a line end where we saw none."""
     message, _ = read(octets + b"\r\n.\r\n")
-    assert message is not None
+    assert isinstance(message, bytes)
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", message)
 
 
 def test_the_limit_counts_the_octets_of_the_message() -> None:
     """At the limit is not over it, and the rest of the session is in step either way."""
     assert read(b"x" * 8 + b"\r\n.\r\nNOOP\r\n", limit=10) == (b"x" * 8 + b"\r\n", b"NOOP\r\n")
-    assert read(b"x" * 9 + b"\r\n.\r\nNOOP\r\n", limit=10) == (None, b"NOOP\r\n")
+    assert read(b"x" * 9 + b"\r\n.\r\nNOOP\r\n", limit=10) == (TOO_LARGE, b"NOOP\r\n")
+
+
+def test_a_message_without_room_is_read_to_its_end_and_refused_for_now() -> None:
+    """And nothing of it is held afterwards; one that is too large anyway is refused for good."""
+    limit = 2 * FREE_OCTETS
+    memory = MessageMemory()
+    assert memory.take(LARGEST_MESSAGES * limit - 1000, None)
+    large = b"x" * (limit - 2) + b"\r\n.\r\nNOOP\r\n"
+
+    assert read(large, limit=limit, memory=memory) == (NO_ROOM, b"NOOP\r\n")
+    assert read(b"x" + large, limit=limit, memory=memory) == (TOO_LARGE, b"NOOP\r\n")
+    assert memory.held == LARGEST_MESSAGES * limit - 1000
+    message, _ = read(b"x" * 1000 + b"\r\n.\r\n", limit=limit, memory=memory)
+    assert message == b"x" * 1000 + b"\r\n"
 
 
 @given(st.text(max_size=300))

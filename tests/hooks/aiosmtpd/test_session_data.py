@@ -9,14 +9,18 @@ import smtplib
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from requiretls_aiosmtpd import LMTPSession, SMTPSession, quiet_aiosmtpd, revive_loggers
+from requiretls_aiosmtpd.connection import PROGRESS_OCTETS
+from requiretls_plugin.receiving.message_memory import FREE_OCTETS, LARGEST_MESSAGES, MessageMemory
 from requiretls_plugin.reply import Reply
 from tests.hooks.aiosmtpd.serving import Keeper, RawClient, client_context, serving, talking
 
+END = b"\r\n.\r\n"
 ENVELOPE = ("MAIL FROM:<a@sender.example>", "RCPT TO:<b@receiver.example>")
 
 
@@ -372,13 +376,31 @@ def test_attack_a_command_that_drips_does_not_keep_the_connection() -> None:
 def test_a_client_that_sends_steadily_is_not_cut_off() -> None:
     """However long the message takes altogether."""
     keeper = Keeper()
-    with serving(keeper, timeout=0.3) as port, talking(port, tls=False) as client:
+    with serving(keeper, timeout=0.5) as port, talking(port, tls=False) as client:
         say_data(client)
         for _ in range(8):
-            client.send(b"a line\r\n")
+            client.send(b"x" * PROGRESS_OCTETS)
             time.sleep(0.1)
-        client.send(b".\r\n")
+        client.send(b"\r\n.\r\n")
         assert client.reply()[-1].startswith("250 ")
+
+
+def test_attack_a_message_that_drips_does_not_keep_the_connection() -> None:
+    """An octet now and then would hold a connection, and what was sent before, for days."""
+    keeper = Keeper()
+    with serving(keeper, timeout=0.3) as port, talking(port, tls=False) as client:
+        say_data(client)
+        client.send(b"x" * PROGRESS_OCTETS)
+        client.socket.settimeout(0.05)
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() < began + 10:
+                client.send(b"x")
+                with contextlib.suppress(TimeoutError):
+                    assert client.socket.recv(10) == b""
+                    break
+        assert time.monotonic() < began + 10
+    assert keeper.taken == []
 
 
 def test_a_handler_that_works_is_waited_for() -> None:
@@ -472,6 +494,101 @@ def test_attack_more_connections_than_allowed_are_sent_away() -> None:
         time.sleep(0.05)
         with RawClient(port) as again:
             assert again.greeting[0].startswith("220 ")
+
+
+class Hoarding(SMTPSession):
+    """A session with a memory that no other test uses."""
+
+    message_memory = MessageMemory()
+
+
+class HoardingLMTP(LMTPSession):
+    """The same for LMTP."""
+
+    message_memory = Hoarding.message_memory
+
+
+@pytest.mark.parametrize("session_class", [Hoarding, HoardingLMTP], ids=["SMTP", "LMTP"])
+def test_attack_large_messages_at_once_take_so_much_memory_and_no_more(
+    session_class: type[SMTPSession],
+) -> None:
+    """The next one is told to come again and stays connected; ordinary mail gets in all the time."""
+    keeper, verb = Keeper(), "LHLO" if session_class is HoardingLMTP else "EHLO"
+    limit = 8 * FREE_OCTETS
+    memory, large = session_class.message_memory, b"x" * (limit - 100)
+    fitting = LARGEST_MESSAGES * limit // (limit - FREE_OCTETS)
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(serving(keeper, session_class, data_size_limit=limit))
+        clients = [stack.enter_context(talking(port, tls=False, verb=verb)) for _ in range(fitting)]
+        for client in clients:
+            say_data(client)
+            client.send(large)
+        _wait_until(lambda: memory.held >= fitting * (limit - FREE_OCTETS - 100_000))
+        with talking(port, tls=False, verb=verb) as late:
+            say_data(late)
+            late.send(b"x" * 100_000 + END)
+            assert late.reply()[-1].startswith("250 ")
+            say_data(late)
+            late.send(large + END)
+            assert late.reply()[-1].startswith("452 4.3.1 ")
+            assert memory.held <= LARGEST_MESSAGES * limit
+            for client in clients:
+                client.send(END)
+                assert client.reply()[-1].startswith("250 ")
+            say_data(late)
+            late.send(large + END)
+            assert late.reply()[-1].startswith("250 ")
+
+    assert len(keeper.taken) == fitting + 2
+    assert memory.held == 0
+
+
+def test_a_client_that_leaves_in_the_middle_gives_its_memory_back() -> None:
+    """Whatever it had sent."""
+    limit = 8 * FREE_OCTETS
+    with serving(Keeper(), Hoarding, data_size_limit=limit) as port:
+        with talking(port, tls=False) as client:
+            say_data(client)
+            client.send(b"x" * (limit // 2))
+            _wait_until(lambda: Hoarding.message_memory.held > 0)
+        _wait_until(lambda: Hoarding.message_memory.held == 0)
+
+
+def test_a_message_that_a_handler_has_still_takes_memory() -> None:
+    """It is gone when the client has its answer."""
+    limit = 8 * FREE_OCTETS
+    held = []
+
+    async def handler() -> str:
+        held.append(Hoarding.message_memory.held)
+        return "250 OK"
+
+    with (
+        serving(Keeper(handler), Hoarding, data_size_limit=limit) as port,
+        talking(port, tls=False) as client,
+    ):
+        say_data(client)
+        client.send(b"x" * (limit // 2) + b"\r\n.\r\n")
+        assert client.reply()[-1].startswith("250 ")
+
+    assert held == [pytest.approx(limit // 2 - FREE_OCTETS, abs=100)]
+
+
+@pytest.mark.parametrize("limit", [0, None])
+def test_no_size_limit_is_none(limit: int | None) -> None:
+    """As aiosmtpd has it, 0 means that there is no limit, too."""
+    keeper = Keeper()
+    with serving(keeper, data_size_limit=limit) as port, talking(port, tls=False) as client:
+        say_data(client)
+        client.send(b"x\r\n.\r\n")
+        assert client.reply()[-1].startswith("250 ")
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("session_class", [SMTPSession, LMTPSession], ids=["SMTP", "LMTP"])

@@ -6,7 +6,7 @@ import smtplib
 
 import pytest
 
-from tests.hooks.mailman.bed import LIST, POST, POSTER, Bed
+from tests.hooks.mailman.bed import LIST, POST, POSTER, Bed, config
 
 
 @pytest.mark.requirement("8689-4.1-1")
@@ -51,6 +51,18 @@ def test_the_null_return_path_is_taken_with_a_tag(bed: Bed) -> None:
 
     [queued] = bed.queued("bounces")
     assert queued.msgdata["requiretls"] == "required"
+
+
+def test_attack_more_connections_than_allowed_are_sent_away(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Salmon's receivers do; the others go on."""
+    monkeypatch.setattr("requiretls_mailman.lmtp.MAX_CONNECTIONS", 1)
+
+    with bed.lmtp() as client:
+        with pytest.raises(smtplib.SMTPConnectError, match=r"4\.3\.2 Too many connections"):
+            smtplib.LMTP("127.0.0.1", int(config.mta.lmtp_port))
+        assert client.noop()[0] == 250
 
 
 def test_every_recipient_gets_an_answer_of_its_own(bed: Bed) -> None:

@@ -85,6 +85,14 @@ def start(receiver: SMTPReceiver | LMTPReceiver) -> None:
     starter.join()
 
 
+def wait_until(true: Callable[[], object]) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def test_process_message_can_be_called_as_salmon_s(
     office: PostOffice, handle: Handle, undeliverable: queue.Queue
 ) -> None:
@@ -418,6 +426,41 @@ def test_stop_lets_a_message_under_way_end(office: PostOffice, handle: Handle) -
     stopper.join(10)
 
     assert not stopper.is_alive()
+
+
+def test_a_message_whose_sender_left_before_a_worker_took_it_is_forgotten(
+    office: PostOffice, handle: Handle
+) -> None:
+    """Else whoever sends and hangs up could fill the memory while the workers are busy."""
+    release, seen = threading.Event(), list[Any]()
+
+    def slow(message: Any) -> None:
+        seen.append(message["Subject"])
+        release.wait(20)
+
+    handle(slow)
+    receiver = SMTPReceiver("127.0.0.1", 0, workers=1)
+    start(receiver)
+    port = receiver.listener.getsockname()[1]
+    waiting = receiver._workers._waiting
+
+    try:
+        with talking(port) as first, talking(port) as second:
+            for client, is_there in ((first, lambda: seen), (second, lambda: waiting)):
+                for command in ("MAIL FROM:<a@sender.example>", "RCPT TO:<b@receiver.example>", "DATA"):
+                    client.say(command)
+                client.send(DATA)
+                wait_until(is_there)
+            second.file.close()
+            second.socket.close()
+            wait_until(lambda: not waiting)
+            release.set()
+            assert first.reply() == ["250 2.0.0 OK"]
+    finally:
+        release.set()
+        receiver.stop()
+
+    assert seen == ["x"]
 
 
 def test_stop_does_not_wait_for_ever(office: PostOffice, handle: Handle) -> None:
