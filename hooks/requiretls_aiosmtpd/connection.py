@@ -24,7 +24,7 @@ MAX_CONNECTIONS = 500
 
 # So many octets of a message are a sign of life. Every octet alone would be too little: for one
 # every few minutes a client could keep a connection for ever.
-PROGRESS_OCTETS = 64 * 1024
+PROGRESS_OCTETS = 1024
 
 
 class Connection(smtp.SMTP):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from requiretls_plugin.line_ends import has_leading_dot, with_whole_line_ends
-
 from requiretls_plugin.receiving.command_arguments import TOO_LARGE
 from requiretls_plugin.receiving.message_memory import MessageShare
 from requiretls_plugin.reply import Reply
