@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 import requiretls_aiosmtpd
+import requiretls_lab
 import requiretls_plugin
 
 CORE = Path(requiretls_plugin.__file__).parent
 ADAPTERS = Path(requiretls_aiosmtpd.__file__).parents[0].parent
+LAB = Path(requiretls_lab.__file__).parent
 
 HOSTS = frozenset({"aiosmtpd", "mailman", "salmon"})
 ADAPTER_NAMES = frozenset({f"requiretls_{host}" for host in HOSTS})
@@ -72,6 +74,22 @@ def test_the_core_imports_no_host_server() -> None:
         if name.partition(".")[0] in HOSTS | ADAPTER_NAMES | {"hooks"}
     ]
     assert wrong == []
+
+
+def test_only_the_self_test_needs_the_laboratory() -> None:
+    """And imports it where it is used: nothing else of what is installed loads it or depends on it."""
+    users = {path.name for path in [*modules(CORE), *adapter_modules()] if "requiretls_lab" in used(path)}
+    assert users == {"selftest.py"}
+    assert "requiretls_lab" not in used(CORE / "cli" / "selftest.py", at_import=True)
+
+
+def used(path: Path, *, at_import: bool = False) -> set[str]:
+    """Return the top-level packages that *path* imports, with *at_import* only those it always does."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_import else list(ast.walk(tree))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
 
 
 def test_adapters_do_not_import_each_other_but_for_the_sessions() -> None:
@@ -157,14 +175,15 @@ assert before == after, (before, after)
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        pytest.param("requiretls_plugin", HOSTS | ADAPTER_NAMES, id="core"),
+        pytest.param("requiretls_plugin", HOSTS | ADAPTER_NAMES | {"requiretls_lab"}, id="core"),
         pytest.param("requiretls_aiosmtpd", {"salmon", "mailman"}, id="aiosmtpd adapter"),
+        pytest.param("requiretls_lab", {"salmon", "mailman"}, id="laboratory"),
     ],
 )
 def test_importing_does_nothing_but_import(package: str, forbidden: frozenset[str]) -> None:
     """No thread, no open file, no logging set up, and no host server behind our back."""
-    folder = CORE.parent if package == "requiretls_plugin" else ADAPTERS
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CORE.parent), str(folder)])}
+    folders = [CORE.parent] if package == "requiretls_plugin" else [CORE.parent, ADAPTERS, LAB.parent]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _IMPORT_EVERYTHING, package, ",".join(sorted(forbidden))],
         capture_output=True,

@@ -5,8 +5,13 @@ from __future__ import annotations
 import configparser
 import importlib
 import os
+import re
+import shutil
+import subprocess
+import sys
 import tomllib
-from importlib.metadata import entry_points, version
+import zipfile
+from importlib.metadata import entry_points, files, version
 from pathlib import Path
 
 import requiretls_plugin
@@ -58,10 +63,30 @@ def test_every_python_file_is_in_a_package() -> None:
         assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
 
 
-def test_no_test_is_shipped() -> None:
-    """The laboratory is; what tests it is not."""
-    for package in sources().values():
-        assert [*package.rglob("test_*.py"), *package.rglob("conftest.py")] == []
+def shipped(folder: Path) -> set[str]:
+    """Return the files of the wheel: of the one that is installed, or of one that is built in *folder*."""
+    if os.environ.get("REQUIRETLS_TESTS_WITHOUT_SOURCES"):
+        return {str(file) for file in files("requiretls-plugin") or ()}
+    for name in ("requiretls_plugin", "hooks", "tests/lab"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
+        shutil.copy(PROJECT / name, folder)
+    build = "from setuptools import build_meta; build_meta.build_wheel('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=folder, check=True, capture_output=True)
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_has_the_laboratory_and_no_tests(tmp_path: Path) -> None:
+    """`requiretls selftest` works from it; what tests the laboratory stays here."""
+    names = shipped(tmp_path)
+
+    assert {"requiretls_lab/laboratory.py", "requiretls_lab/selftest/outgoing/dane.py"} <= names
+    assert "requiretls_lab/py.typed" in names
+    tops = {name.partition("/")[0] for name in names if name.startswith("requiretls_")}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(sources())
+    assert [name for name in names if re.search(r"(^|/)(tests?/|test_|conftest)", name)] == []
 
 
 def test_type_checkers_find_our_hints() -> None:

@@ -15,6 +15,7 @@ from requiretls_plugin.cli.explain import explain_address
 from requiretls_plugin.cli.options import HELP
 from requiretls_plugin.cli.plugins import plugins
 from requiretls_plugin.cli.policies import policies
+from requiretls_plugin.cli.selftest import selftest
 from requiretls_plugin.cli.send import send
 from requiretls_plugin.cli.terminal import say
 from requiretls_plugin.errors import PluginError, SettingsError
@@ -33,6 +34,7 @@ requiretls.add_command(explain_address)
 requiretls.add_command(doctor)
 requiretls.add_command(policies)
 requiretls.add_command(plugins)
+requiretls.add_command(selftest)
 
 
 def main(arguments: list[str] | None = None) -> None:

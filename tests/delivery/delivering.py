@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 
+from requiretls_lab.words import in_words as in_words
 from requiretls_plugin.delivery.outcome import Attempt, Outcome
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.hookspecs import hookimpl
@@ -71,16 +72,3 @@ def deliver(
             return await delivered_by(engine, sent, *to)
 
     return asyncio.run(run())
-
-
-def in_words(outcome: Outcome) -> str:
-    """`delivered dane requiretls`, `failed 550 5.7.30 requiretls-not-offered` and the like."""
-    words = [outcome.disposition.value]
-    if outcome.reason is None:
-        words += [
-            outcome.security.value if outcome.security else "",
-            "requiretls" if outcome.requiretls else "",
-        ]
-    else:
-        words += [str(outcome.reply.code), outcome.reply.status, outcome.reason.value]
-    return " ".join(word for word in words if word)

@@ -9,7 +9,7 @@ venv=$3
 
 # command:package
 needed="unbound:unbound"
-extras=""
+extras="[lab]"
 if [ "$purpose" = tests ]; then
     needed="$needed chromium:chromium dig:bind9-dnsutils openssl:openssl redis-server:redis-server node:nodejs npm:npm"
     extras="[bench,lint,redis,test]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 import time
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ import dns.rdatatype
 import dns.zone
 from cryptography.hazmat.primitives.asymmetric import ec
 from dns.rdtypes.ANY.DNSKEY import DNSKEY
+
+from requiretls_lab.errors import LabError
 
 ROOT = "test"
 _DAY = 86_400
@@ -74,6 +77,7 @@ def sign(zones: Iterable[Zone]) -> SignedZones:
 
     A zone below another one of them is delegated from there, everything else
     from `test.`. A zone of the name `test` adds its records to the parent.
+    Raises LabError if dnspython cannot sign.
     """
     by_name = {zone.name: zone for zone in zones}
     parent = by_name.pop(ROOT, Zone(ROOT))
@@ -84,11 +88,11 @@ def sign(zones: Iterable[Zone]) -> SignedZones:
         above = delegations[_enclosing(zone.name, by_name)]
         above.append(f"{zone.name}. NS ns.{ROOT}.")
         if zone.kind is not ZoneKind.UNSERVED:
-            files[zone.name], ds = _file(zone, delegations[zone.name])
+            files[zone.name], ds = _file(zone, tuple(delegations[zone.name]))
             above.extend(ds)
     nameserver = (f"ns.{ROOT}. A 127.0.0.1",)
     files[ROOT], (anchor,) = _file(
-        Zone(ROOT, ZoneKind.SIGNED, (*parent.records, *nameserver)), delegations[ROOT]
+        Zone(ROOT, ZoneKind.SIGNED, (*parent.records, *nameserver)), tuple(delegations[ROOT])
     )
     return SignedZones(files, anchor, tuple(sorted(set(by_name) - set(files))))
 
@@ -105,8 +109,12 @@ def _enclosing(name: str, zones: dict[str, Zone]) -> str:
     return ROOT
 
 
-def _file(zone: Zone, delegations: list[str]) -> tuple[str, list[str]]:
-    """Return the zone file and the DS record for the parent, if it shall have one."""
+@functools.lru_cache(maxsize=1024)
+def _file(zone: Zone, delegations: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return the zone file and the DS record for the parent, if it shall have one.
+
+    A zone that did not change is not signed again; signatures last for weeks.
+    """
     origin = dns.name.from_text(zone.name)
     tlsa = [match for record in zone.records if (match := _TLSA.fullmatch(record))]
     text = "\n".join(
@@ -141,6 +149,10 @@ def _add_tlsa(zone: dns.zone.Zone, owner: dns.name.Name, match: re.Match[str]) -
 
 
 def _new_key() -> tuple[ec.EllipticCurvePrivateKey, DNSKEY]:
-    """Return a key that signs zone and keys alike (a CSK), with its DNSKEY record."""
+    """Return a key that signs zone and keys alike (a CSK), with its DNSKEY record; raises LabError."""
     key = ec.generate_private_key(ec.SECP256R1())
-    return key, dns.dnssec.make_dnskey(key.public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=257)
+    algorithm = dns.dnssectypes.Algorithm.ECDSAP256SHA256
+    try:
+        return key, dns.dnssec.make_dnskey(key.public_key(), algorithm, flags=257)
+    except ImportError as error:  # dnspython wants a newer cryptography for this than the core does
+        raise LabError(f"zones cannot be signed: {error}; pip install requiretls-plugin[lab]") from None

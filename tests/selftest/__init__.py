@@ -1,0 +1,1 @@
+"""The self-test passes where all is well, and finds what is not."""
