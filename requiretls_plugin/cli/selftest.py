@@ -68,7 +68,7 @@ def selftest(
         from requiretls_lab.selftest import running
     except ImportError as error:
         raise CannotStart(
-            f"{error}; install what the extra brings: pip install requiretls-plugin[lab]"
+            f"{error}; install what the extra brings: pip install 'requiretls-plugin[lab]'"
         ) from None
 
     try:

@@ -100,7 +100,7 @@ def test_without_the_extra_it_says_what_to_install(
     ran = requiretls("selftest", "keyword")
 
     assert (ran.code, ran.output) == (78, "")
-    assert ran.errors.endswith("pip install requiretls-plugin[lab]\n")
+    assert ran.errors.endswith("pip install 'requiretls-plugin[lab]'\n")
 
 
 def test_without_the_laboratory_it_says_what_to_install(
@@ -113,7 +113,7 @@ def test_without_the_laboratory_it_says_what_to_install(
     ran = requiretls("selftest", "keyword")
 
     assert (ran.code, ran.output) == (78, "")
-    assert ran.errors.endswith("pip install requiretls-plugin[lab]\n")
+    assert ran.errors.endswith("pip install 'requiretls-plugin[lab]'\n")
 
 
 def test_a_server_that_is_not_there_is_exit_78(requiretls: CommandLine, lab: Laboratory) -> None:

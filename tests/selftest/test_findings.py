@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.selftest.running import all_cases
 from requiretls_lab.smtp_script import EXTENSIONS, Offer, Script
 from requiretls_plugin import bounce, engine
+from requiretls_plugin.delivery.outcome import Disposition, Outcome
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.message import Message
+from requiretls_plugin.hookspecs import hookimpl
+from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.evidence import Evidence, NameProof
 from requiretls_plugin.receiving import command_arguments
+from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Tag
 from requiretls_plugin.returned_message import returned_part
+from requiretls_plugin.security import Security
 from requiretls_plugin.smtp_extension import Extensions, take_mail_parameter
 from tests.cli.running import CommandLine, Ran
+from tests.delivery.delivering import plugins
 
 
 def failed(ran: Ran) -> set[str]:
@@ -58,6 +64,36 @@ def notices_show_everything(patch: pytest.MonkeyPatch) -> None:
         bounce, "returned_part", lambda report: returned_part(dataclasses.replace(report, redacted=False))
     )
 
+
+class Careless:
+    """A plugin that says it has delivered what it has not."""
+
+    @hookimpl
+    def requiretls_deliver(self, message: Message, recipients: Sequence[Recipient]) -> list[Outcome]:
+        ok = Reply(250, "2.0.0", "OK")
+        return [
+            Outcome(recipient, Disposition.DELIVERED, ok, security=Security.DANE, requiretls=True)
+            for recipient in recipients
+        ]
+
+
+class Failing:
+    """A plugin that cannot tell."""
+
+    @hookimpl
+    def requiretls_receive(self, message: Message) -> None:
+        raise ValueError("no idea")
+
+
+def a_plugin_is_careless(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "plugin_manager", lambda: plugins(Careless()))
+
+
+def a_plugin_fails(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "plugin_manager", lambda: plugins(Failing()))
+
+
+KEYWORD = {case.name for case in all_cases() if case.name.startswith("keyword/")}
 
 BREAKS: list[tuple[Callable[[pytest.MonkeyPatch], None], list[str], set[str]]] = [
     (
@@ -101,6 +137,8 @@ BREAKS: list[tuple[Callable[[pytest.MonkeyPatch], None], list[str], set[str]]] =
             "notices/redacted-in-cleartext",
         },
     ),
+    (a_plugin_is_careless, ["keyword"], KEYWORD),
+    (a_plugin_fails, ["keyword"], KEYWORD),
     (notices_show_everything, ["notices"], {"notices/redacted", "notices/redacted-in-cleartext"}),
 ]
 

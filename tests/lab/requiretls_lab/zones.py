@@ -155,4 +155,4 @@ def _new_key() -> tuple[ec.EllipticCurvePrivateKey, DNSKEY]:
     try:
         return key, dns.dnssec.make_dnskey(key.public_key(), algorithm, flags=257)
     except ImportError as error:  # dnspython wants a newer cryptography for this than the core does
-        raise LabError(f"zones cannot be signed: {error}; pip install requiretls-plugin[lab]") from None
+        raise LabError(f"zones cannot be signed: {error}; pip install 'requiretls-plugin[lab]'") from None

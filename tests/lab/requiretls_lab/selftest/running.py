@@ -19,6 +19,7 @@ from requiretls_lab.selftest.receiving.cases import ReceivingCase
 from requiretls_lab.selftest.receiving.own import own_receiver
 from requiretls_lab.selftest.receiving.target import Server, looked_at
 from requiretls_lab.settings_file import Table
+from requiretls_plugin.engine import Engine
 from requiretls_plugin.settings import Settings
 
 # A slow machine is no finding: only cases that wait for a time to run out have shorter ones.
@@ -60,8 +61,9 @@ def against_installation(cases: Iterable[Case], own: Settings) -> Iterator[Resul
 
     Of the settings *own* count what weakens REQUIRETLS or switches it off: the
     levels, `mta_sts.accept_testing` and `receive.advertise`. Raises LabError if
-    the laboratory does not start, and PluginError.
+    the laboratory does not start, and PluginError if a plugin cannot be loaded.
     """
+    Engine(own)  # for its errors: they are none of a case
     cases = list(cases)
     outgoing = [case for case in cases if isinstance(case, OutgoingCase)]
     receiving = [case for case in cases if isinstance(case, ReceivingCase)]

@@ -15,6 +15,7 @@ from requiretls_lab.words import in_words
 from requiretls_plugin.bounce import notices_for, send_notice
 from requiretls_plugin.delivery.outcome import Outcome
 from requiretls_plugin.engine import Engine
+from requiretls_plugin.errors import PluginError
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.security import Security
@@ -29,7 +30,7 @@ def play(case: OutgoingCase, lab: Laboratory, settings: Settings) -> str:
 
     Every message gets an engine of its own, as with `requiretls send`; a policy
     cache that is to outlive it is up to *settings*. Raises Broken with what was
-    seen if it is not what must be seen, and PluginError.
+    seen if it is not what must be seen.
     """
     seen: list[str] = []
     right = True
@@ -137,7 +138,10 @@ async def _sent(send: Send, case: OutgoingCase, lab: Laboratory, settings: Setti
     hosts = [lab.destination(host.name(domain.name)) for domain in case.domains for host in domain.hosts]
     before = {host.name: len(host.connections) for host in hosts}
     async with Engine(settings) as engine:
-        tagged = await engine.receive(message)
+        try:
+            tagged = await engine.receive(message)
+        except PluginError as error:
+            raise Broken(str(error)) from None
         [outcome] = await engine.deliver(tagged, [recipient])
         if send.notice:
             await _tell(tagged, outcome, engine)
