@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 from requiretls_plugin.cli.exit_code import ExitCode
 from requiretls_plugin.cli.options import HELP, config_option, json_option, print_json
-from requiretls_plugin.cli.tables import print_table
+from requiretls_plugin.cli.terminal import print_table, say
 from requiretls_plugin.mail_address import MailAddress
+from requiretls_plugin.observe.log import printable
 from requiretls_plugin.server_address import ServerAddress
 from requiretls_plugin.settings import Settings
 
 if TYPE_CHECKING:
     from requiretls_lab.selftest.case import Case, Result
     from requiretls_lab.selftest.receiving.target import Server
-
-_STYLES = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 
 
 class CannotStart(click.ClickException):
@@ -89,7 +86,7 @@ def selftest(
             )
         )
     except (LabError, OSError) as error:
-        raise CannotStart(str(error)) from None
+        raise CannotStart(printable(str(error))) from None
     _report(results, as_json=as_json)
     return ExitCode.FAILED if any(result.verdict.value == "fail" for result in results) else ExitCode.OK
 
@@ -129,11 +126,8 @@ def _watched(results: Iterator[Result], count: int) -> Iterator[Result]:
 def _list(cases: Sequence[Case], *, as_json: bool) -> None:
     if as_json:
         print_json([_case_as_json(case) for case in cases])
-        return
-    table = Table("case", "claim", "section")
-    for case in cases:
-        table.add_row(case.name, case.claim, case.section)
-    print_table(table)
+    else:
+        print_table(("case", "claim", "section"), ((case.name, case.claim, case.section) for case in cases))
 
 
 def _report(results: Sequence[Result], *, as_json: bool) -> None:
@@ -146,26 +140,32 @@ def _report(results: Sequence[Result], *, as_json: bool) -> None:
         ]
         print_json({"passed": passed, "failed": failed, "skipped": skipped, "cases": found})
         return
-    table = Table("case", "", "claim", "section")
-    for result in results:
-        verdict = result.verdict.value
-        case = result.case
-        table.add_row(case.name, Text(verdict.upper(), _STYLES[verdict]), case.claim, case.section)
-    print_table(table)
+    print_table(
+        ("case", "", "claim", "section"),
+        (
+            (result.case.name, result.verdict.name, result.case.claim, result.case.section)
+            for result in results
+        ),
+    )
+    _say_why(results)
+    say(f"{passed} passed, {failed} failed, {skipped} skipped")
+
+
+def _say_why(results: Sequence[Result]) -> None:
+    """Print what kept cases from being tried, and what is wrong where they failed."""
     skips: dict[str, list[str]] = {}
     for result in results:
         if result.verdict.value == "skip":
             skips.setdefault(result.seen, []).append(result.case.name)
     for why, names in skips.items():
-        click.echo(f"SKIP {why}: {', '.join(names)}")
+        say(f"SKIP {why}: {', '.join(names)}")
     for result in results:
         if result.verdict.value == "fail":
             case = result.case
-            click.echo(
+            say(
                 f"FAIL {case.name} ({case.section})\n"
                 f"     done:     {case.setup}\n     expected: {case.expected}\n     seen:     {result.seen}"
             )
-    click.echo(f"{passed} passed, {failed} failed, {skipped} skipped")
 
 
 def _case_as_json(case: Case) -> dict[str, Any]:

@@ -137,6 +137,25 @@ def test_a_server_whose_tls_does_not_work_is_exit_78(requiretls: CommandLine, la
     assert "the handshake fails" in ran.errors
 
 
+def test_attack_a_terminal_escape_in_a_servers_reply_is_not_obeyed(
+    requiretls: CommandLine, lab: Laboratory
+) -> None:
+    """Neither where it fails a case, nor where the self-test cannot begin."""
+    host = lab.destination("mx.dane-ee.test")
+    place = ("--smtp", f"{host.address}:{host.port}", "--to", "u@receiver.test")
+    escape = "\x1b[2J"
+
+    host.script = Script(replies={"MAIL": f"250 {escape}"})
+    ran = requiretls("selftest", *place, "parameter")
+    host.script = Script(replies={"greeting": f"554 {escape}"})
+    not_begun = requiretls("selftest", *place)
+
+    assert "\\x1b[2J" in ran.output
+    assert "\x1b" not in ran.output
+    assert "\\x1b[2J" in not_begun.errors
+    assert "\x1b" not in not_begun.errors
+
+
 def against(requiretls: CommandLine, host: Destination, *arguments: str) -> Ran:
     """Run the receiving cases against *host*."""
     place = f"{host.address}:{host.port}"

@@ -180,16 +180,19 @@ def test_a_failure_is_told_in_full(requiretls: CommandLine, monkeypatch: pytest.
 
     ran = requiretls("selftest", "dane/half-dane")
 
-    assert (
-        "FAIL dane/half-dane (RFC 7672 section 2.2.1)\n"
+    name, done, expected, seen, total = ran.output.splitlines()[-5:]
+    assert name == "FAIL dane/half-dane (RFC 7672 section 2.2.1)"
+    assert done == (
         "     done:     unsigned MX of a host in a signed zone with a matching TLSA;"
-        " a message that asks for REQUIRETLS\n"
-        "     expected: failed 550 5.7.10 name-not-proven; no host is connected to\n"
-        "     seen:     delivered dane requiretls; mx.half-dane-host.test has it in TLS under REQUIRETLS;"
-        " not failed 550 5.7.10 name-not-proven; connected to mx.half-dane-host.test; it arrived;"
-        " MAIL was said\n"
-        "0 passed, 1 failed, 0 skipped\n"
-    ) in ran.output
+        " a message that asks for REQUIRETLS"
+    )
+    assert expected == "     expected: failed 550 5.7.10 name-not-proven; no host is connected to"
+    assert seen.startswith("     seen:     delivered ")
+    assert seen.endswith(
+        "; mx.half-dane-host.test has it in TLS under REQUIRETLS; not failed 550 5.7.10 name-not-proven;"
+        " connected to mx.half-dane-host.test; it arrived; MAIL was said"
+    )
+    assert total == "0 passed, 1 failed, 0 skipped"
 
 
 def test_a_receiver_of_ours_that_promises_in_cleartext_is_found(

@@ -91,7 +91,8 @@ class _Scene:
             if message.requiretls is not self.send.ends.endswith(" requiretls"):
                 yield "arrived under REQUIRETLS" if message.requiretls else "arrived without REQUIRETLS"
             if message.content != self.content:
-                yield f"arrived changed: {message.content[:200]!r}"
+                changed = message.content[:200].decode("latin-1").replace("\r\n", " | ")
+                yield f"arrived changed: {changed}"
         if security != Security.CLEARTEXT.value and self._heard("MAIL", tls=False):
             yield "MAIL was said in cleartext"
 

@@ -26,7 +26,7 @@ def _behind_starttls(server: Server) -> str:
     return "what stood behind STARTTLS is forgotten"
 
 
-def _no_end_of_message(end: bytes, server: Server) -> str:
+def _no_end_of_message(end: bytes, words: str, server: Server) -> str:
     """Send a message with *end* in it and a command behind, then its real end, and count the replies."""
     with server.talk(tls=server.inside_tls is not None) as talk:
         accepted(talk, server.mail, server.rcpt, "DATA")
@@ -34,7 +34,7 @@ def _no_end_of_message(end: bytes, server: Server) -> str:
         reply = talk.reply()
         rest = talk.replies_until_the_end()
     if len(rest) > 1:
-        raise Broken(f"takes {end!r} for the end: {reply}, and then the rest of the message for commands")
+        raise Broken(f"takes {words} for the end: {reply}, and then the rest of the message for commands")
     return str(reply) if reply.positive else f"refuses the message: {reply}"
 
 
@@ -45,7 +45,7 @@ def _ending(name: str, end: bytes, words: str) -> ReceivingCase:
         "RFC 5321 section 4.1.1.4",
         f"a message with {words} and a command in it",
         "the command is not obeyed: one reply to the message, whatever it is",
-        functools.partial(_no_end_of_message, end),
+        functools.partial(_no_end_of_message, end, words),
     )
 
 
