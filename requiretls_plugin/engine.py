@@ -30,7 +30,7 @@ from requiretls_plugin.observe import Observers
 from requiretls_plugin.observe.watched import Watched
 from requiretls_plugin.plugin import RFC8689, tag_of
 from requiretls_plugin.plugin_calls import PluginCalls
-from requiretls_plugin.plugins import plugin_manager
+from requiretls_plugin.plugins import OWN_NAME, plugin_manager
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Refusal
 from requiretls_plugin.preflight import Readiness, preflight, shortcoming, with_memories
@@ -61,7 +61,7 @@ class Engine:
         """
         self.settings = settings
         self._manager = plugins if plugins is not None else plugin_manager()
-        self._manager.register(RFC8689(settings, self._deliver_by_policy), "rfc8689")
+        self._manager.register(RFC8689(settings, self._deliver_by_policy), OWN_NAME)
         self._observers = Observers(settings)
         for name, observer in self._observers:
             self._manager.register(observer, name)
@@ -156,7 +156,8 @@ class Engine:
         Raises PluginError if a plugin failed: the message is to be deferred.
         """
         own = tag_of(message, self.settings.receive.trusted_hops)
-        requirement = strongest([own.requirement, *await self._calls.receive(message)])
+        asked = own.requirement
+        requirement = strongest([asked, *await self._calls.receive(message, asked)])
         origin = own.origin if requirement is own.requirement else Origin.PLUGIN
         content = strip_private_fields(message.content)
         return replace(message, content=content, tag=Tag(requirement, origin))
@@ -174,27 +175,34 @@ class Engine:
         outcomes = await self._deliver_once(message, once)
         if message.return_path is None and message.requirement is Requirement.REQUIRED:
             outcomes = await self._rather_than_lose(message, outcomes)
-        for notice in await self._calls.concluded(message, outcomes):
-            await self._send(notice)
+        await self._conclude(message, outcomes)
         if len(once) == len(recipients):
             return outcomes
         by_recipient = {outcome.recipient: outcome for outcome in outcomes}
         return tuple(by_recipient[recipient] for recipient in recipients)
 
+    async def _conclude(self, message: Message, outcomes: Sequence[Outcome]) -> None:
+        """Tell the observers, and send the notices they ask for; none follows a notice."""
+        for notice in await self._calls.concluded(message, outcomes):
+            await self._send(notice)
+
     async def _send(self, notice: Notice) -> None:
         try:
-            await send_notice(self._deliver_once, notice)
-        except PluginError as error:
-            logging.getLogger(__name__).error("notice not sent: %s", error)
+            await send_notice(self.deliver_as_it_is, notice)
+        except EngineStopped as error:  # and what it is about has gone out: its outcomes stand
+            logging.getLogger(__name__).error("notice to %s not sent: %s", notice.recipient, error)
 
     async def deliver_as_it_is(
         self, message: Message, recipients: Sequence[Recipient]
     ) -> tuple[Outcome, ...]:
-        """Deliver *message* and observe its requirement though it may be a notice; nobody is told.
+        """Deliver *message* and observe its requirement though it may be a notice.
 
-        For `send_notice`, which has a fallback of its own.
+        For `send_notice`, which has a fallback of its own. Observers are told
+        the outcomes, as of every message.
         """
-        return await self._deliver_once(message, recipients)
+        outcomes = await self._deliver_once(message, recipients)
+        await self._conclude(message, outcomes)
+        return outcomes
 
     async def _rather_than_lose(self, message: Message, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Send a notice that REQUIRETLS stopped without it (RFC 8689 section 5)."""

@@ -11,8 +11,6 @@ import dataclasses
 import enum
 import ipaddress
 import json
-import types
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +18,7 @@ from requiretls_plugin.certificate.verdict import Authenticated, Mechanism, NotA
 from requiretls_plugin.delivery.proof import Proof, TLSProof
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import InvalidFindings
+from requiretls_plugin.field_types import wrong_field
 from requiretls_plugin.findings import Findings, SessionFinding, judge
 from requiretls_plugin.level import Level
 from requiretls_plugin.mail_address import AddressLiteral
@@ -133,22 +132,6 @@ def _thawed(value: Any) -> Any:
 
 def _checked(value: Any) -> Any:
     """Return *value*, a dataclass, if its fields have the types that its class says."""
-    kind = type(value)
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        if not _fits(getattr(value, field.name), hints[field.name]):
-            raise InvalidFindings(f"the file has a wrong {field.name} of {kind.__name__}")
+    if (wrong := wrong_field(value)) is not None:
+        raise InvalidFindings(f"the file has a wrong {wrong} of {type(value).__name__}")
     return value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, each) for each in arguments)
-    if origin in (tuple, frozenset):
-        return isinstance(value, origin) and all(_fits(each, arguments[0]) for each in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, type(None) if hint is None else hint)

@@ -2,7 +2,8 @@
 
 A plugin is a module or an object whose functions carry `@hookimpl`. Every
 implementation may be a plain function or return an awaitable. Only
-`requiretls_deliver` may be wrapped (`@hookimpl(wrapper=True)`).
+`requiretls_deliver` may be wrapped (`@hookimpl(wrapper=True)`). Who has not
+answered after 20 seconds counts as one who raised, but for a delivery.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def requiretls_receive(message: Message) -> Maybe[Requirement]:
 
     Called once for each accepted message, before the host server queues or
     handles it. Return a requirement, or None for no opinion; of all answers
-    the strongest counts, so a plugin can strengthen and never weaken. An
-    exception defers the message.
+    the strongest counts, so a plugin can strengthen and never weaken: an
+    answer weaker than what the message asks by itself is logged. An exception
+    defers the message.
     """
 
 
@@ -61,7 +63,9 @@ def requiretls_deliver(message: Message, recipients: Sequence[Recipient]) -> May
     Called when the host server is about to send. Return one outcome for every
     recipient, or None to leave it to the next plugin; the last one is this
     package's own, which delivers. A wrapper's `yield` gives it an awaitable of
-    the outcomes. An exception defers the message.
+    the outcomes; it returns outcomes, an awaitable of some, or None to leave
+    them as they are. An exception defers the message; one in a wrapper, after
+    the delivery it wraps, is logged, and the outcomes stand.
     """
 
 
@@ -77,6 +81,9 @@ def requiretls_attempted(attempt: Attempt) -> Awaitable[None] | None:
 def requiretls_concluded(message: Message, outcomes: Sequence[Outcome]) -> Maybe[Sequence[Notice]]:
     """Observe the outcomes of *message*, after every recipient has one.
 
-    Return notices to be sent because of them, or None. An exception is logged
-    and changes nothing.
+    Called for every message, those that are notices included. Return notices
+    to be sent because of them, or None. A notice has the null return path, and
+    none is sent about a message that has it itself; one that quotes header or
+    body of a REQUIRED message is sent under REQUIRETLS only. An exception is
+    logged and changes nothing.
     """

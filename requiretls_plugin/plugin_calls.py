@@ -7,11 +7,12 @@ observer's exception does not keep the others from observing.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import pluggy
@@ -22,8 +23,10 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import PluginError
 from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.message import Message, Recipient
-from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop
-from requiretls_plugin.requirement import Requirement
+from requiretls_plugin.plugin_answers import hop_in, notices_in, outcomes_in, requirement_in
+from requiretls_plugin.plugin_notices import held_to_requirement
+from requiretls_plugin.policy.next_hop import NextHop
+from requiretls_plugin.requirement import Requirement, strongest
 
 RECEIVE = "requiretls_receive"
 NEXT_HOP = "requiretls_next_hop"
@@ -31,82 +34,153 @@ DELIVER = "requiretls_deliver"
 ATTEMPTED = "requiretls_attempted"
 CONCLUDED = "requiretls_concluded"
 
+# In seconds. Host servers wait half a minute longer for a delivery than it may take; within that
+# every plugin has to have answered.
+PATIENCE = 20.0
+
+# In seconds: whoever takes longer before he awaits anything held up all other mail.
+BLOCKING = 1.0
+
 
 class PluginCalls:
     """The five hooks as coroutine functions.
 
-    The three deciding ones raise PluginError if a plugin raises or answers
-    what its contract excludes; the message is to be deferred then. The two
-    observing ones log it and raise nothing.
+    The three deciding ones raise PluginError if a plugin raises, answers what
+    its contract excludes, or does not answer; the message is to be deferred
+    then. The two observing ones log it and raise nothing.
     """
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    def __init__(self, manager: pluggy.PluginManager, patience: float = PATIENCE) -> None:
         """Take the plugins of *manager*, also those registered later.
 
-        Raises PluginError if one wraps another hook than `requiretls_deliver`:
-        a wrapper could take back what others demand.
+        *patience* is how many seconds each may take for an answer, but for a
+        delivery, which takes as long as it takes. Raises PluginError if a
+        plugin wraps another hook than `requiretls_deliver`, since a wrapper
+        could take back what others demand, or cannot be called.
         """
         self._manager = manager
+        self._patience = patience
         self._sorted: dict[str, tuple[list[pluggy.HookImpl], _Implementations]] = {}
-        for name in (RECEIVE, NEXT_HOP, ATTEMPTED, CONCLUDED):
-            for wrapper in self._implementations(name).wrappers:
+        for name in (RECEIVE, NEXT_HOP, DELIVER, ATTEMPTED, CONCLUDED):
+            wrappers, others = self._implementations(name)
+            for wrapper in wrappers if name != DELIVER else ():
                 raise PluginError(f"{_place(wrapper)}: this hook cannot be wrapped, only {DELIVER} can")
+            for implementation in others:
+                _check_callable(implementation)
 
-    async def receive(self, message: Message) -> list[Requirement]:
-        """Return every plugin's answer to `requiretls_receive`."""
+    async def receive(self, message: Message, asked: Requirement) -> list[Requirement]:
+        """Return every plugin's answer to `requiretls_receive`.
+
+        One that is weaker than *asked*, what the message brings along, is
+        logged with the plugin's name: the strongest counts.
+        """
         requirements: list[Requirement] = []
         for implementation in self._implementations(RECEIVE).others:
-            answer = await _answer(implementation, message=message)
-            if answer is not None:
-                _check(implementation, answer, Requirement)
-                requirements.append(answer)
+            answer = await self._answer(implementation, message=message)
+            if answer is None:
+                continue
+            place = _place(implementation)
+            requirements.append(requirement_in(place, answer))
+            if strongest([answer, asked]) is not answer:
+                weaker, stronger = answer.name, asked.name
+                _log().warning("%s returned %s: the message stays %s, as it came", place, weaker, stronger)
         return requirements
 
     async def next_hop(self, domain: DomainName | AddressLiteral, message: Message) -> NextHop | None:
         """Return the first answer to `requiretls_next_hop`; nobody is asked after it."""
         for implementation in self._implementations(NEXT_HOP).others:
-            answer: NextHop | None = await _answer(implementation, domain=domain, message=message)
+            answer = await self._answer(implementation, domain=domain, message=message)
             if answer is not None:
-                _check(implementation, answer, DomainHop, NamedHop)
-                return answer
+                return hop_in(_place(implementation), answer)
         return None
 
     async def deliver(self, message: Message, recipients: Sequence[Recipient]) -> tuple[Outcome, ...] | None:
-        """Return the outcomes from `requiretls_deliver`, in the order of *recipients*."""
+        """Return the outcomes from `requiretls_deliver`, in the order of *recipients*.
+
+        What a wrapper does wrong after the delivery it wraps is logged, and the
+        outcomes stand: the message has gone, and must not go again.
+        """
         recipients = tuple(recipients)
         wrappers, others = self._implementations(DELIVER)
         if not wrappers:
             return await self._delivered(message, recipients)
-        # pluggy does the wrapping, around one implementation: all that do not wrap.
-        wrapped = [implementation.plugin for implementation in others]
-        caller = self._manager.subset_hook_caller(DELIVER, wrapped)
         where = " around ".join(_place(wrapper) for wrapper in wrappers)
-        with Contained(where):
-            answer = caller.call_extra([self._delivered], {"message": message, "recipients": recipients})
-            outcomes = await answer if inspect.isawaitable(answer) else answer
-        return None if outcomes is None else _in_order(where, outcomes, recipients)
+        wrapped = _Wrapped(self._delivered(message, recipients))
+        try:
+            with Contained(where):
+                # pluggy does the wrapping, around one implementation: all that do not wrap.
+                caller = self._manager.subset_hook_caller(DELIVER, [each.plugin for each in others])
+                told = {"message": message, "recipients": recipients}
+                answer = caller.call_extra([wrapped.awaitable], told)
+                outcomes = await answer if inspect.isawaitable(answer) else answer
+                if outcomes is None:
+                    return await wrapped.outcomes()
+                return outcomes_in(where, outcomes, recipients)
+        except PluginError as error:
+            if wrapped.settled is None:
+                raise
+            _log().exception("after the delivery: %s", error)
+            return wrapped.settled
+        finally:
+            wrapped.close()
 
     async def _delivered(
         self, message: Message, recipients: tuple[Recipient, ...]
     ) -> tuple[Outcome, ...] | None:
         for implementation in self._implementations(DELIVER).others:
-            outcomes = await _answer(implementation, message=message, recipients=recipients)
+            outcomes = await self._answer(
+                implementation, patient=True, message=message, recipients=recipients
+            )
             if outcomes is not None:
-                return _in_order(_place(implementation), outcomes, recipients)
+                return outcomes_in(_place(implementation), outcomes, recipients)
         return None
 
     async def attempted(self, attempt: Attempt) -> None:
         """Tell every observer of `requiretls_attempted`."""
         for implementation in self._implementations(ATTEMPTED).others:
-            await _observation(implementation, attempt=attempt)
+            try:
+                await self._answer(implementation, attempt=attempt)
+            except PluginError as error:
+                _log().exception("%s", error)
 
     async def concluded(self, message: Message, outcomes: Sequence[Outcome]) -> list[Notice]:
-        """Tell every observer of `requiretls_concluded` and return their notices."""
+        """Tell every observer of `requiretls_concluded` and return their notices, as they may be sent."""
         notices: list[Notice] = []
         outcomes = tuple(outcomes)
         for implementation in self._implementations(CONCLUDED).others:
-            notices += await _observation(implementation, message=message, outcomes=outcomes)
+            try:
+                answer = await self._answer(implementation, message=message, outcomes=outcomes)
+                if answer is not None:
+                    notices += _held(_place(implementation), answer, message)
+            except PluginError as error:
+                _log().exception("%s", error)
         return notices
+
+    async def _answer(
+        self, implementation: pluggy.HookImpl, *, patient: bool = False, **arguments: Any
+    ) -> Any:
+        """Return what *implementation* answers.
+
+        Raises PluginError for whatever it raises, and if it takes too long and
+        we are not *patient*.
+        """
+        place = _place(implementation)
+        began = time.monotonic()
+        with Contained(place):
+            answer = implementation.function(*[arguments[name] for name in implementation.argnames])
+        blocked = time.monotonic() - began
+        if blocked > BLOCKING:
+            _log().warning(
+                "%s took %.1f seconds, in which nothing else could be done: it has to await", place, blocked
+            )
+        if answer is None or not inspect.isawaitable(answer):
+            return answer
+        try:
+            async with asyncio.timeout(None if patient else self._patience):
+                with Contained(place):
+                    return await answer
+        except TimeoutError:
+            raise PluginError(f"{place} has not answered in {self._patience:g} seconds") from None
 
     def _implementations(self, name: str) -> _Implementations:
         """Return those of a hook; they are sorted again when a plugin came or went."""
@@ -133,56 +207,66 @@ class _Implementations(NamedTuple):
         return cls(tuple(wrappers), tuple(others))
 
 
-async def _answer(implementation: pluggy.HookImpl, **arguments: Any) -> Any:
-    """Return what *implementation* answers; raises PluginError for whatever it raises."""
-    with Contained(_place(implementation)):
-        answer = implementation.function(*[arguments[name] for name in implementation.argnames])
-        return await answer if answer is not None and inspect.isawaitable(answer) else answer
+class _Wrapped:
+    """The delivery inside wrappers; *settled* has its outcomes once it is done."""
+
+    def __init__(self, delivery: Coroutine[Any, Any, tuple[Outcome, ...] | None]) -> None:
+        self.settled: tuple[Outcome, ...] | None = None
+        self._delivery = delivery
+        self._awaited = self._run()
+
+    def awaitable(self) -> Coroutine[Any, Any, tuple[Outcome, ...] | None]:
+        """Return what a wrapper's `yield` gives."""
+        return self._awaited
+
+    async def outcomes(self) -> tuple[Outcome, ...] | None:
+        """Return the outcomes; deliver, if no wrapper has had that done."""
+        return await self._awaited if _not_begun(self._awaited) else self.settled
+
+    def close(self) -> None:
+        """Forget the delivery, if it has not begun."""
+        for coroutine in (self._awaited, self._delivery):
+            if _not_begun(coroutine):
+                coroutine.close()
+
+    async def _run(self) -> tuple[Outcome, ...] | None:
+        self.settled = await self._delivery
+        return self.settled
 
 
-async def _observation(implementation: pluggy.HookImpl, **arguments: Any) -> Sequence[Notice]:
-    """Return the notices that an observer asks for; what it does wrong is logged."""
-    try:
-        answer = await _answer(implementation, **arguments)
-        if answer is None or "outcomes" not in arguments:
-            return ()
-        _check(implementation, answer, Sequence)
-        for notice in answer:
-            _check(implementation, notice, Notice)
-    except PluginError as error:
-        # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
-        logging.getLogger(__name__).exception("%s", error)
-        return ()
-    notices: Sequence[Notice] = answer
-    return notices
+def _not_begun(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    return inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+
+
+def _held(place: str, answer: Any, message: Message) -> list[Notice]:
+    """Return the notices in *answer*, held to what *message* asks; raises PluginError."""
+    notices = notices_in(place, answer, message)
+    held = [held_to_requirement(message, notice) for notice in notices]
+    if held != list(notices):
+        _log().warning("%s returned a Notice that quotes a REQUIRED message: it goes under REQUIRETLS", place)
+    return held
+
+
+def _log() -> logging.Logger:
+    # Fetched when used: hosts such as Salmon disable the loggers made before their own set-up.
+    return logging.getLogger(__name__)
 
 
 @functools.lru_cache(maxsize=256)
 def _place(implementation: pluggy.HookImpl) -> str:
     # A method's self is not among the argument names, so this is what the plugin's author wrote.
-    signature = f"{implementation.function.__name__}({', '.join(implementation.argnames)})"
+    name = implementation.opts["specname"] or implementation.function.__name__
+    signature = f"{name}({', '.join(implementation.argnames)})"
     return f"plugin {implementation.plugin_name}: {signature}"
 
 
-def _check(implementation: pluggy.HookImpl, answer: object, *allowed: type) -> None:
-    if not isinstance(answer, allowed):
-        names = " or ".join(kind.__name__ for kind in allowed)
-        raise PluginError(f"{_place(implementation)} returned {type(answer).__name__} instead of {names}")
-
-
-def _in_order(where: str, outcomes: Any, recipients: tuple[Recipient, ...]) -> tuple[Outcome, ...]:
-    """Return *outcomes* in the order of *recipients*; raises PluginError unless each has exactly one."""
-    if not isinstance(outcomes, Sequence):
-        raise PluginError(f"{where} returned {type(outcomes).__name__} instead of a sequence of Outcome")
-    for outcome in outcomes:
-        if not isinstance(outcome, Outcome):
-            raise PluginError(f"{where} returned {type(outcome).__name__} instead of Outcome among others")
-    if tuple(outcome.recipient for outcome in outcomes) == recipients:
-        return tuple(outcomes)
-    counted, wanted = Counter(outcome.recipient for outcome in outcomes), Counter(recipients)
-    for recipient in (counted - wanted) | (wanted - counted):
-        raise PluginError(
-            f"{where} returned {counted[recipient]} outcomes for {recipient} instead of {wanted[recipient]}"
-        )
-    by_recipient = {outcome.recipient: outcome for outcome in outcomes}
-    return tuple(by_recipient[recipient] for recipient in recipients)
+def _check_callable(implementation: pluggy.HookImpl) -> None:
+    """Raise PluginError if *implementation* could never answer when it is called."""
+    function = implementation.function
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(f"{_place(implementation)} has a yield: let it return its answer")
+    try:
+        inspect.signature(function).bind(*implementation.argnames)
+    except TypeError as error:
+        why = f"cannot be called with that: {error}; is it a method, and the plugin a class and no object?"
+        raise PluginError(f"{_place(implementation)} {why}") from None

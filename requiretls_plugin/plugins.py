@@ -17,6 +17,9 @@ from requiretls_plugin.errors import PluginError
 
 ENTRY_POINT_GROUP = "requiretls"
 
+# What this package's own plugins are called, beside its observers: `requiretls.log` and so on.
+OWN_NAME = "rfc8689"
+
 # Set to 1, it keeps installed plugins out: to find out whether one of them is to blame.
 WITHOUT_INSTALLED = "REQUIRETLS_NO_PLUGINS"
 
@@ -27,8 +30,9 @@ def plugin_manager(names: Iterable[str] = (), *, installed: bool = True) -> plug
     *names* are modules to import and register; with *installed*, plugins of
     the entry point group `requiretls` are loaded too, unless the environment
     has REQUIRETLS_NO_PLUGINS=1, which is logged. Raises PluginError if one
-    cannot be loaded, has the name of another, implements a hook that does not
-    exist, or none at all: a rule that is silently missing is worse than no start.
+    cannot be loaded, has the name of another or of one of ours, implements a
+    hook that does not exist, or none at all: a rule that is silently missing
+    is worse than no start.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -40,6 +44,8 @@ def plugin_manager(names: Iterable[str] = (), *, installed: bool = True) -> plug
     elif installed:
         _load_installed(manager)
     for name, plugin in manager.list_name_plugin():
+        if name == OWN_NAME or name.startswith(f"{hookspecs.PROJECT}."):
+            raise PluginError(f"plugin {name} has a name of this package's own: give it another")
         if not manager.get_hookcallers(plugin):
             raise PluginError(f"plugin {name} implements no hook: are its functions marked with @hookimpl?")
     with Contained("a plugin cannot be used"):

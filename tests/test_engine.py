@@ -36,6 +36,7 @@ from tests.plugin_objects import (
 SENDER = MailAddress.parse("alice@sender.test")
 PLAIN = Message(SENDER, b"Subject: hello\r\n\r\nhello\r\n")
 REQUIRED = replace(PLAIN, tag=Tag(Requirement.REQUIRED, Origin.MAIL_PARAMETER))
+BOB_AT_DANE = Recipient.parse("bob@dane-ee.test")
 INTERNAL_ERROR = "451 4.3.0 Internal error, try again later"
 
 
@@ -78,13 +79,16 @@ def test_a_plugin_strengthens_and_is_named_as_the_origin(lab: Laboratory) -> Non
 
 
 @pytest.mark.parametrize("answer", [Requirement.OPTIONAL, Requirement.UNSTATED], ids=lambda each: each.value)
-def test_attack_a_plugin_cannot_weaken(lab: Laboratory, answer: Requirement) -> None:
-    """Neither REQUIRETLS nor a message that asks for nothing."""
+def test_attack_a_plugin_cannot_weaken(
+    lab: Laboratory, answer: Requirement, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither REQUIRETLS nor a message that asks for nothing; the log says who tried."""
     required = replace(PLAIN, mail_parameter=True)
     assert receive(lab, required, weak=Receiving(answer)).tag == Tag(
         Requirement.REQUIRED, Origin.MAIL_PARAMETER
     )
     assert receive(lab, PLAIN, weak=Receiving(answer)).requirement is Requirement.UNSTATED
+    assert f"plugin weak: requiretls_receive(message) returned {answer.name}" in caplog.text
 
 
 def test_attack_without_our_own_plugin_a_message_is_tagged_all_the_same(lab: Laboratory) -> None:
@@ -255,6 +259,45 @@ def test_a_plugin_that_fails_defers_the_message_and_the_sender_is_not_told_why(
     assert lab.destination("mx.dane-ee.test").connections == []
 
 
+def test_attack_a_plugin_that_exits_neither_ends_the_engine_nor_loses_a_message(lab: Laboratory) -> None:
+    """It would take the engine's thread along, and everybody would wait for ever."""
+    plugin = Routing(SystemExit(0))
+    engine = Engine(lab.settings(), manager_of(plugin=plugin))
+    engine.start()
+    try:
+        [deferred] = engine.run(engine.deliver(PLAIN, [BOB_AT_DANE]), timeout=20)
+        plugin.answer = None
+        [second] = engine.run(engine.deliver(PLAIN, [BOB_AT_DANE]), timeout=20)
+    finally:
+        engine.stop()
+
+    assert (deferred.disposition, str(deferred.reply)) == (Disposition.DEFERRED, INTERNAL_ERROR)
+    assert second.disposition is Disposition.DELIVERED
+    assert len(lab.destination("mx.dane-ee.test").messages) == 1
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["now", "awaited"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SystemExit(0),
+        [Notice("no message", SENDER)],  # type: ignore[arg-type]
+        [Notice(replace(PLAIN, return_path=None), "no address")],  # type: ignore[arg-type]
+        ["a"] * 100_000,
+    ],
+    ids=["exits", "no message", "no address", "much of nothing"],
+)
+def test_attack_whatever_an_observer_does_the_outcome_stands(
+    lab: Laboratory, caplog: pytest.LogCaptureFixture, answer: object, later: bool
+) -> None:
+    """A host that heard of an error would send the message again."""
+    [outcome] = deliver(lab, PLAIN, "bob@dane-ee.test", plugins=Concluded(answer, later=later))
+
+    assert outcome.disposition is Disposition.DELIVERED
+    assert "plugin plugin: requiretls_concluded(message, outcomes)" in caplog.text
+    assert len(lab.destination("mx.dane-ee.test").messages) == 1
+
+
 def test_a_plugin_may_deliver_itself(lab: Laboratory) -> None:
     """Then nobody else does."""
     recipient = Recipient.parse("bob@dane-ee.test")
@@ -269,12 +312,14 @@ def notice(return_path: MailAddress | None) -> Notice:
 
 
 def test_notices_that_observers_ask_for_are_sent(lab: Laboratory) -> None:
-    """Once every recipient has an outcome; they cause no further ones."""
+    """Once every recipient has an outcome. Their own outcomes are told as well, and cause no further ones."""
     observer = Concluded([notice(None)])
     [outcome] = deliver(lab, PLAIN, "bob@dane-ee.test", plugins=observer)
     [sent] = lab.destination("mx.sender.test").messages
     assert (sent.mail_from, sent.recipients[0].address) == ("", "alice@sender.test")
-    assert observer.calls == [(PLAIN, (outcome,))]
+    (told, outcomes), (about, _) = observer.calls
+    assert (told, outcomes) == (PLAIN, (outcome,))
+    assert about == notice(None).message
 
 
 def test_attack_an_observer_cannot_start_a_loop_of_notices(

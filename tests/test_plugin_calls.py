@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import re
+import time
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +21,7 @@ from requiretls_plugin.errors import PluginError
 from requiretls_plugin.hookspecs import hookimpl
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
-from requiretls_plugin.plugin_calls import PluginCalls
+from requiretls_plugin.plugin_calls import BLOCKING, PluginCalls
 from requiretls_plugin.policy.next_hop import DomainHop, NamedHop
 from requiretls_plugin.requirement import Requirement, strongest
 from requiretls_plugin.server_address import ServerAddress
@@ -38,7 +42,7 @@ from tests.plugin_objects import (
 DOMAIN = DomainName("recipient.example")
 HOP = NamedHop(ServerAddress.parse("relay.example"))
 ATTEMPT = Attempt(DomainHop(DOMAIN), "mx.recipient.example", "192.0.2.1", "dane")
-NOTICE = Notice(MESSAGE, MailAddress.parse("alice@sender.example"))
+NOTICE = Notice(replace(MESSAGE, return_path=None), MailAddress.parse("alice@sender.example"))
 
 DELIVER = "requiretls_deliver(message, recipients)"
 
@@ -46,7 +50,7 @@ both_ways = pytest.mark.parametrize("later", [False, True], ids=["now", "awaited
 
 
 def receive(**plugins: object) -> list[Requirement]:
-    return asyncio.run(PluginCalls(manager_of(**plugins)).receive(MESSAGE))
+    return asyncio.run(PluginCalls(manager_of(**plugins)).receive(MESSAGE, Requirement.UNSTATED))
 
 
 def next_hop(**plugins: object) -> object:
@@ -208,6 +212,67 @@ def test_attack_no_other_hook_can_be_wrapped(specified: str, function: Callable[
         PluginCalls(manager_of(sly=Plugin()))
 
 
+def test_attack_a_wrapper_that_fails_after_the_delivery_does_not_have_it_done_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The message has gone: its outcomes stand, and the log names the wrapper."""
+
+    class Careless:
+        @hookimpl(wrapper=True)
+        def requiretls_deliver(self) -> Generator[None, Awaitable[Any], Awaitable[Any]]:
+            outcomes = yield
+
+            async def counted() -> Any:
+                await outcomes
+                raise KeyError("seconds")
+
+            return counted()
+
+    outcomes = (delivered(BOB), delivered(CAROL))
+    plugin = Delivering(outcomes)
+
+    assert deliver(plugin=plugin, careless=Careless()) == outcomes
+
+    assert len(plugin.calls) == 1
+    assert "after the delivery: plugin careless: requiretls_deliver(): KeyError: 'seconds'" in caplog.text
+
+
+def test_a_wrapper_that_fails_before_the_delivery_defers_the_message() -> None:
+    """Nobody has it, and nothing complains about a delivery that never began."""
+
+    class Refusing:
+        @hookimpl(wrapper=True)
+        def requiretls_deliver(self) -> Generator[None, Any, Any]:
+            yield
+            raise KeyError("quota")
+
+    plugin = Delivering([delivered(BOB), delivered(CAROL)])
+    with pytest.raises(PluginError, match=r"^plugin refusing: .*KeyError: 'quota'$"):
+        deliver(plugin=plugin, refusing=Refusing())
+    assert plugin.calls == []
+
+
+@pytest.mark.parametrize("awaiting", [False, True], ids=["unawaited", "awaited"])
+def test_a_wrapper_that_returns_nothing_leaves_the_delivery_to_the_others(awaiting: bool) -> None:
+    """As one that does not wrap: the message goes, and it goes once."""
+
+    class Forgetful:
+        @hookimpl(wrapper=True)
+        def requiretls_deliver(self) -> Generator[None, Awaitable[Any], Any]:
+            outcomes = yield
+
+            async def watched() -> None:
+                await outcomes
+
+            return watched() if awaiting else None
+
+    outcomes = (delivered(BOB), delivered(CAROL))
+    plugin = Delivering(outcomes)
+
+    assert deliver(plugin=plugin, forgetful=Forgetful()) == outcomes
+    assert len(plugin.calls) == 1
+
+
 # Mistakes
 
 
@@ -290,7 +355,13 @@ def test_a_wrong_answer_names_plugin_hook_and_arguments(
 )
 @pytest.mark.parametrize(
     "error",
-    [ValueError("no"), TimeoutError("slow"), asyncio.CancelledError("gave up"), StopAsyncIteration("x")],
+    [
+        ValueError("no"),
+        TimeoutError("slow"),
+        asyncio.CancelledError("gave up"),
+        StopAsyncIteration("x"),
+        SystemExit(0),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_an_exception_in_a_deciding_hook_becomes_a_plugin_error(
@@ -314,10 +385,141 @@ def test_a_real_cancellation_passes_through_a_plugin() -> None:
 
     async def hurried() -> None:
         async with asyncio.timeout(0.01):
-            await PluginCalls(manager_of(slow=Slow())).receive(MESSAGE)
+            await PluginCalls(manager_of(slow=Slow())).receive(MESSAGE, Requirement.UNSTATED)
 
     with pytest.raises(TimeoutError):
         asyncio.run(hurried())
+
+
+def test_a_plugin_that_never_answers_is_an_error_that_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A deciding one defers the message; behind an observer the others still observe."""
+
+    class Hanging:
+        @hookimpl
+        async def requiretls_receive(self, message: Message) -> None:
+            await asyncio.Event().wait()
+
+        @hookimpl
+        async def requiretls_attempted(self, attempt: Attempt) -> None:
+            await asyncio.Event().wait()
+
+    after = Attempted(None)
+    calls = PluginCalls(manager_of(after=after, hanging=Hanging()), patience=0.01)
+    with pytest.raises(PluginError) as raised:
+        asyncio.run(calls.receive(MESSAGE, Requirement.UNSTATED))
+    asyncio.run(calls.attempted(ATTEMPT))
+
+    assert str(raised.value) == "plugin hanging: requiretls_receive(message) has not answered in 0.01 seconds"
+    assert after.calls == [(ATTEMPT,)]
+    assert "plugin hanging: requiretls_attempted(attempt) has not answered" in caplog.text
+
+
+def test_a_delivery_of_a_plugins_own_takes_as_long_as_it_takes() -> None:
+    """It may have many hosts to try."""
+
+    class Slow:
+        @hookimpl
+        async def requiretls_deliver(self, recipients: Sequence[Recipient]) -> Sequence[Outcome]:
+            await asyncio.sleep(0.05)
+            return [delivered(recipient) for recipient in recipients]
+
+    calls = PluginCalls(manager_of(slow=Slow()), patience=0.01)
+    assert asyncio.run(calls.deliver(MESSAGE, [BOB])) == (delivered(BOB),)
+
+
+def test_a_plugin_that_blocks_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What it answers counts all the same, but nobody else could do anything meanwhile."""
+
+    class Blocking:
+        @hookimpl
+        def requiretls_receive(self, message: Message) -> Requirement:
+            time.sleep(BLOCKING)
+            return Requirement.REQUIRED
+
+    assert receive(blocking=Blocking()) == [Requirement.REQUIRED]
+    assert re.search(r"plugin blocking: requiretls_receive\(message\) took \d+\.\d seconds", caplog.text)
+
+
+def test_a_coroutine_that_returns_a_coroutine_is_no_answer() -> None:
+    """A forgotten await; the inner one is closed, so Python has nothing to complain about."""
+
+    async def inner() -> Requirement:
+        return Requirement.REQUIRED
+
+    class Twice:
+        @hookimpl
+        async def requiretls_receive(self, message: Message) -> Any:
+            return inner()
+
+    with pytest.raises(PluginError, match="returned coroutine instead of Requirement"):
+        receive(twice=Twice())
+
+
+def _never(message: Message) -> Generator[Requirement, None, None]:
+    yield Requirement.REQUIRED
+
+
+async def _never_either(message: Message) -> AsyncGenerator[Requirement, None]:
+    yield Requirement.REQUIRED
+
+
+def _wants_more(message: Message, *, database: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        pytest.param(_never, "has a yield: let it return its answer", id="a generator"),
+        pytest.param(_never_either, "has a yield: let it return its answer", id="an async generator"),
+        pytest.param(_wants_more, "missing a required argument: 'database'", id="an argument nobody gives"),
+    ],
+)
+def test_what_could_never_answer_stops_the_start(function: Callable[..., Any], complaint: str) -> None:
+    """And not the first message."""
+    plugin = types.SimpleNamespace(anything=hookimpl(specname="requiretls_receive")(function))
+    with pytest.raises(PluginError) as raised:
+        PluginCalls(manager_of(odd=plugin))
+    assert str(raised.value).startswith("plugin odd: requiretls_receive(message) ")
+    assert complaint in str(raised.value)
+
+
+def test_a_class_in_place_of_an_object_stops_the_start() -> None:
+    """Its functions would take the message for self."""
+    with pytest.raises(
+        PluginError, match=r"^plugin odd: requiretls_receive\(message\) cannot be called .* class"
+    ):
+        PluginCalls(manager_of(odd=Receiving))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (Requirement.REQUIRED, Requirement.UNSTATED),
+        (Requirement.REQUIRED, Requirement.OPTIONAL),
+        (Requirement.UNSTATED, Requirement.OPTIONAL),
+    ],
+    ids=lambda each: each.value,
+)
+def test_an_answer_that_would_weaken_is_logged_with_the_plugins_name(
+    caplog: pytest.LogCaptureFixture, asked: Requirement, answer: Requirement
+) -> None:
+    """Its author believes that it does something."""
+    asyncio.run(PluginCalls(manager_of(weak=Receiving(answer))).receive(MESSAGE, asked))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"plugin weak: requiretls_receive(message) returned {answer.name}: "
+        f"the message stays {asked.name}, as it came"
+    ]
+
+
+@pytest.mark.parametrize("answer", [None, *Requirement], ids=str)
+def test_an_answer_that_weakens_nothing_is_not_logged(
+    caplog: pytest.LogCaptureFixture, answer: Requirement | None
+) -> None:
+    """As strong, stronger, or no opinion."""
+    asyncio.run(PluginCalls(manager_of(quiet=Receiving(answer))).receive(MESSAGE, Requirement.OPTIONAL))
+
+    assert not caplog.records
 
 
 def test_an_implementation_may_leave_arguments_out() -> None:
@@ -331,12 +533,14 @@ def test_an_implementation_may_leave_arguments_out() -> None:
     assert receive(brief=Brief()) == [Requirement.REQUIRED]
 
 
-# Observers
+# requiretls_attempted
 
 
 @both_ways
 @pytest.mark.parametrize(
-    "error", [ValueError("no"), asyncio.CancelledError("gave up")], ids=lambda error: type(error).__name__
+    "error",
+    [ValueError("no"), asyncio.CancelledError("gave up"), SystemExit(1)],
+    ids=lambda error: type(error).__name__,
 )
 def test_an_observers_exception_is_logged_and_the_others_still_observe(
     caplog: pytest.LogCaptureFixture, error: BaseException, later: bool
@@ -349,6 +553,15 @@ def test_an_observers_exception_is_logged_and_the_others_still_observe(
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith("plugin broken: requiretls_attempted(attempt): ")
+
+
+def test_what_an_observer_of_attempts_returns_means_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It cannot be wrong."""
+    asyncio.run(PluginCalls(manager_of(chatty=Attempted("thanks"))).attempted(ATTEMPT))
+    assert not caplog.records
+
+
+# requiretls_concluded
 
 
 @both_ways
@@ -373,9 +586,3 @@ def test_an_observers_wrong_answer_is_logged_and_ignored(
     assert record.getMessage().startswith(
         "plugin careless: requiretls_concluded(message, outcomes) returned "
     )
-
-
-def test_what_an_observer_of_attempts_returns_means_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """It cannot be wrong."""
-    asyncio.run(PluginCalls(manager_of(chatty=Attempted("thanks"))).attempted(ATTEMPT))
-    assert not caplog.records

@@ -33,13 +33,16 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def install(folder: Path, distribution: str, name: str, source: str) -> None:
-    """Put a distribution with one module *distribution* into *folder*, its entry point called *name*."""
+def install(folder: Path, distribution: str, name: str, source: str, *, place: str = "") -> None:
+    """Put a distribution with one module *distribution* into *folder*, its entry point called *name*.
+
+    *place* is what that names; by default the module.
+    """
     (folder / f"{distribution}.py").write_text(textwrap.dedent(source))
     metadata = folder / f"{distribution}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{name} = {distribution}\n")
+    (metadata / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{name} = {place or distribution}\n")
 
 
 def test_an_installed_plugin_is_loaded_under_the_name_of_its_entry_point(modules: Path) -> None:
@@ -72,6 +75,8 @@ def test_a_plugin_is_loaded_by_the_name_of_its_module(modules: Path) -> None:
         pytest.param("import does_not_exist_at_all", "ModuleNotFoundError", id="an import fails"),
         pytest.param("def (", "SyntaxError", id="a syntax error"),
         pytest.param("1 / 0", "ZeroDivisionError", id="it raises"),
+        pytest.param("raise SystemExit(0)", "SystemExit: 0", id="it exits as if all were well"),
+        pytest.param("class Odd(BaseException): ...\nraise Odd", "Odd: ", id="an error of its own kind"),
         pytest.param(
             GOOD.replace("_receive", "_recieve"), "unknown hook 'requiretls_recieve'", id="no such hook"
         ),
@@ -105,6 +110,23 @@ def test_attack_a_second_plugin_of_the_same_name_does_not_replace_the_first(modu
     install(modules, "acme_rules", "acme", GOOD)
     install(modules, "other_rules", "acme", GOOD)
     with pytest.raises(PluginError, match="plugin acme is installed more than once"):
+        plugin_manager()
+
+
+def test_an_entry_point_that_names_nothing_stops_the_start(modules: Path) -> None:
+    """The module is there, the object is not."""
+    install(modules, "acme_rules", "acme", GOOD, place="acme_rules:rules")
+    with pytest.raises(PluginError, match=r"^plugin acme cannot be loaded: AttributeError: .*'rules'"):
+        plugin_manager()
+
+
+@pytest.mark.parametrize("name", ["rfc8689", "requiretls.log", "requiretls.anything"])
+def test_attack_a_plugin_does_not_take_the_name_of_our_own(modules: Path, name: str) -> None:
+    """In errors, logs and lists it would pass for this package's."""
+    install(modules, "acme_rules", name, GOOD)
+    with pytest.raises(
+        PluginError, match=f"^plugin {name} has a name of this package's own: give it another"
+    ):
         plugin_manager()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requiretls_lab.laboratory import Laboratory
-from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome, Receipt
+from requiretls_plugin.bounce import notices_for, send_notice
+from requiretls_plugin.delivery.outcome import Attempt, Disposition, Notice, Outcome, Receipt
 from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.observe.log import LOGGER, Log, attempt_line, outcome_line, remark, shown
+from requiretls_plugin.plugins import plugin_manager
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement, Tag
 from requiretls_plugin.security import Security
 from tests.observe.sending import message, send
+from tests.plugin_objects import Concluded, manager_of
 
 _PAGE = Path(__file__).parents[2] / "docs" / "log.md"
 
@@ -34,6 +41,8 @@ def _documented(name: str) -> re.Pattern[str]:
 
 
 OUTCOME, ATTEMPT = _documented("outcome"), _documented("attempt")
+
+_AT_NO_KEYWORD = MailAddress.parse("alice@no-keyword.test")
 
 
 def _message(requirement: Requirement = Requirement.UNSTATED, sender: str | None = "a@s.test") -> Message:
@@ -193,6 +202,49 @@ def test_each_session_and_each_recipient_leave_a_line_and_nothing_of_the_message
     assert len(attempts) + len(outcomes) == len(lines)
     assert "secret plan" not in caplog.text
     assert "burn this" not in caplog.text
+
+
+def test_notices_leave_lines_as_every_message_does(lab: Laboratory, caplog: pytest.LogCaptureFixture) -> None:
+    """One for each session and each outcome, also of a notice that could not go before its fallback did."""
+    caplog.set_level(logging.INFO, LOGGER)
+    about = replace(message(Requirement.REQUIRED), tag=Tag(Requirement.REQUIRED), return_path=_AT_NO_KEYWORD)
+
+    async def bounce() -> None:
+        async with Engine(lab.settings(), plugin_manager(installed=False)) as engine:
+            outcomes = [_refused(Reason.REQUIRETLS_NOT_OFFERED)]
+            now = datetime.datetime.now(datetime.UTC)
+            [notice] = notices_for(about, outcomes, hostname=DomainName("relay.test"), now=now)
+            await send_notice(engine.deliver_as_it_is, notice)
+
+    asyncio.run(bounce())
+
+    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    outcomes = [match for line in lines if (match := OUTCOME.fullmatch(line))]
+    assert [(match["from"], match["to"], match["status"]) for match in outcomes] == [
+        ("", "alice@no-keyword.test", "bounced"),
+        ("", "alice@no-keyword.test", "sent"),
+    ]
+    assert len([line for line in lines if ATTEMPT.fullmatch(line)]) == len(lines) - len(outcomes) == 2
+
+
+def test_a_plugins_notice_leaves_its_lines_and_causes_nothing_more(
+    lab: Laboratory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Observers hear of it like of every message; what they answer to that is not sent."""
+    caplog.set_level(logging.INFO, LOGGER)
+    telling = Concluded([Notice(_message(sender=None), MailAddress.parse("alice@sender.test"))])
+
+    async def deliver() -> None:
+        async with Engine(lab.settings(), manager_of(telling=telling)) as engine:
+            await engine.deliver(message(Requirement.UNSTATED), [Recipient.parse("bob@dane-ee.test")])
+
+    asyncio.run(deliver())
+
+    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    found = [(match["from"], match["to"]) for line in lines if (match := OUTCOME.fullmatch(line))]
+    assert found == [("alice@sender.test", "bob@dane-ee.test"), ("", "alice@sender.test")]
+    assert [told.return_path is None for told, _ in telling.calls] == [False, True]
+    assert len(lab.destination("mx.sender.test").messages) == 1
 
 
 def test_json_lines_have_the_same_facts(lab: Laboratory, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,15 +10,25 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from salmon import mail
+from salmon.routing import Router
 
 from requiretls_aiosmtpd import LMTPSession, Transaction, bound_unix_socket
 from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.smtp_script import EXTENSIONS, Script
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.plugins import plugin_manager
+from requiretls_plugin.mail_address import MailAddress
+from requiretls_plugin.message import Message, Notify, Recipient
+from requiretls_plugin.requirement import Origin, Requirement, Tag
+from requiretls_plugin.security import Security
 from requiretls_salmon import DeliveryError, Relay
+from requiretls_salmon.handling import Handling, handling_of
+from requiretls_salmon.kept import Accepted
 from requiretls_salmon.shared_engine import running_engine, share_engine
 from tests.hooks.aiosmtpd.serving import Keeper
+from tests.plugin_objects import Concluded, manager_of
 
 MakeRelay = Callable[..., Relay]
 
@@ -28,8 +38,11 @@ def make_relay(lab: Laboratory) -> Iterator[MakeRelay]:
     """Return a function that makes a relay with the laboratory's settings and some changes."""
     undone: list[Callable[[], object]] = []
 
-    def make(*arguments: Any, delivery: dict[str, Any] | None = None, **keywords: Any) -> Relay:
-        engine = Engine(lab.settings(delivery=delivery or {}), plugin_manager(installed=False))
+    def make(
+        *arguments: Any, delivery: dict[str, Any] | None = None, hook: object = None, **keywords: Any
+    ) -> Relay:
+        manager = manager_of(**({"hook": hook} if hook is not None else {}))
+        engine = Engine(lab.settings(delivery=delivery or {}), manager)
         undone.extend([engine.stop, share_engine(engine)])
         return Relay(*arguments, **keywords)
 
@@ -50,6 +63,59 @@ def test_direct_to_mx(make_relay: MakeRelay, lab: Laboratory) -> None:
     assert [outcome.requiretls for outcome in outcomes] == [True, True]
     assert lab.destination("mx.dane-ee.test").messages[0].requiretls
     assert lab.destination("mx.sts.test").messages[0].requiretls
+
+
+def test_a_handler_and_a_hook_get_the_same_receipt(make_relay: MakeRelay, lab: Laboratory) -> None:
+    """Host, address, TLS version, cipher, certificate, what proved it, and that REQUIRETLS was given."""
+    hook = Concluded(None)
+    relay = make_relay(hook=hook)
+
+    dane, sts = relay.deliver(message(), To=["b@dane-ee.test", "c@sts.test"], require_tls=True)
+
+    [(_, told)] = hook.calls
+    assert told == (dane, sts)
+    for outcome, host in ((dane, "mx.dane-ee.test"), (sts, "mx.sts.test")):
+        server = lab.destination(host)
+        leaf = x509.load_pem_x509_certificates(server.certificate.chain_file.read_bytes())[0]
+        assert outcome.receipt is not None
+        assert (outcome.host, outcome.receipt.address, outcome.requiretls) == (host, server.address, True)
+        assert outcome.receipt.tls_version == server.connections[0].tls_version == "TLSv1.3"
+        assert outcome.receipt.cipher in {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"}
+        assert outcome.receipt.certificate_sha256 == leaf.fingerprint(hashes.SHA256()).hex()
+    assert [dane.security, sts.security] == [Security.DANE, Security.STS_PKIX]
+    assert dane.receipt is not None
+    assert dane.receipt.tlsa is not None
+    assert dane.receipt.tlsa.startswith("3 1 1 ")
+    assert sts.receipt is not None
+    assert (sts.receipt.tlsa, sts.receipt.sts_policy_id) == (None, "1")
+
+
+@pytest.mark.requirement("3461-5.2.2-2")
+@pytest.mark.parametrize("dsn", [False, True], ids=["a server without DSN", "a server with DSN"])
+def test_a_success_notice_goes_back_under_requiretls_where_the_next_server_sends_none(
+    make_relay: MakeRelay, handle: Callable[[Callable[[Any], object]], None], lab: Laboratory, dsn: bool
+) -> None:
+    """NOTIFY=SUCCESS, from the receiver's envelope to the sender's mailbox; nobody reports twice."""
+    host = lab.destination("mx.dane-ee.test")
+    host.script = Script(extensions=EXTENSIONS if dsn else ("PIPELINING", "8BITMIME"))
+    wish = Recipient(MailAddress.parse("b@dane-ee.test"), notify=frozenset({Notify.SUCCESS}))
+    tag = Tag(Requirement.REQUIRED, Origin.MAIL_PARAMETER)
+    content = b"Subject: hello\r\n\r\nthe plan\r\n"
+    one = Accepted(Message(MailAddress.parse("a@sender.test"), content, mail_parameter=True, tag=tag), wish)
+
+    relay = make_relay()
+    handle(relay.deliver)
+    with handling_of(Handling(one, reports=True)):
+        Router.deliver(mail.MailRequest("peer", "a@sender.test", "b@dane-ee.test", one.salmon_data()))
+
+    [sent] = host.messages
+    assert ("NOTIFY=SUCCESS" in sent.recipients[0].parameters) is dsn
+    notices = lab.destination("mx.sender.test").messages
+    assert len(notices) == (not dsn)
+    for notice in notices:
+        assert (notice.mail_from, notice.requiretls) == ("", True)
+        assert b"Action: relayed" in notice.content
+        assert b"the plan" not in notice.content
 
 
 @pytest.mark.parametrize(
