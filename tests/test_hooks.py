@@ -1,15 +1,12 @@
-"""The hooks are documented as they are, and a plugin that was really installed takes part."""
+"""The hooks are documented as they are, each with a test and a user, and a broken plugin stops the start."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,9 @@ from requiretls_plugin import hookspecs
 from requiretls_plugin.delivery.outcome import Attempt, Notice, Outcome, Receipt
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.plugin import RFC8689
+from tests.plugin_installing import EXAMPLES, PROJECT, announce, run_requiretls
 
-PROJECT = Path(__file__).parents[1]
 DOCUMENTATION = (PROJECT / "docs" / "hooks.md").read_text(encoding="utf-8")
-EXAMPLE = PROJECT / "examples" / "third_party_plugin"
 
 HOOKS = {
     name: list(inspect.signature(function).parameters)
@@ -88,17 +84,19 @@ def test_everything_a_hook_is_given_is_documented() -> None:
 
 def test_the_documentation_shows_the_example_as_it_is() -> None:
     """What a reader copies has been installed and run."""
-    source = (EXAMPLE / "confidential_senders.py").read_text(encoding="utf-8")
+    source = (EXAMPLES / "confidential_senders" / "confidential_senders.py").read_text(encoding="utf-8")
     code = source.split("from __future__ import annotations\n\n")[1]
     assert f"```python\n{code}```" in DOCUMENTATION
     assert "requiretls =\n    confidential-senders = confidential_senders\n" in DOCUMENTATION
 
 
+@functools.cache
 def _implemented_in(folder: Path) -> set[str]:
     """Return the hooks that functions with the mark `@hookimpl` in *folder* implement."""
     found = set()
     for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "@hookimpl" in text else ():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 marks = [ast.unparse(each).partition("(")[0] for each in node.decorator_list]
                 found |= {node.name} if "hookimpl" in marks else set()
@@ -123,83 +121,7 @@ def test_the_rfc_uses_the_deciding_hooks_itself() -> None:
         assert hasattr(getattr(RFC8689, name), "requiretls_impl")
 
 
-# The example, installed
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the example was installed into by pip."""
-    folder = tmp_path_factory.mktemp("installed")
-    copy = tmp_path_factory.mktemp("source")  # setuptools leaves its build folder beside the source
-    for file in EXAMPLE.iterdir():
-        if file.is_file():
-            (copy / file.name).write_bytes(file.read_bytes())
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    options = ["--no-index", "--disable-pip-version-check", "--target", str(folder), str(copy)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def run_send(
-    config: Path, sender: str, recipient: str, *, plugins: Path | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run `requiretls send --json` in a process of its own, with what is installed in *plugins*."""
-    paths = [str(plugins)] if plugins else []
-    source = os.environ.get("REQUIRETLS_TESTS_WITHOUT_SOURCES")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *([] if source else [str(PROJECT)])])}
-    command = [sys.executable, "-m", "requiretls_plugin", "send", "--config", str(config), "--json"]
-    return subprocess.run(
-        [*command, "--from", sender, recipient],
-        input=b"Subject: salaries\r\n\r\nsecret\r\n",
-        capture_output=True,
-        env=environment,
-        check=False,
-    )
-
-
-def send(
-    config: Path, sender: str, recipient: str, *, plugins: Path | None = None
-) -> tuple[int, dict[str, Any]]:
-    """Return exit code and result of `run_send`."""
-    done = run_send(config, sender, recipient, plugins=plugins)
-    assert done.stdout, done.stderr.decode()
-    return done.returncode, json.loads(done.stdout)
-
-
-def announce(folder: Path, distribution: str, entry: str) -> None:
-    """Let *folder* look as if *distribution* with that *entry* point had been installed into it."""
-    metadata = folder / f"{distribution}-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[requiretls]\n{entry}\n")
-
-
-def test_an_installed_plugin_strengthens_a_message(lab: Laboratory, installed: Path, tmp_path: Path) -> None:
-    """Nobody gave REQUIRETLS, and a destination without it gets nothing."""
-    config = lab.write_settings(tmp_path / "requiretls.toml")
-    code, result = send(config, "hr@sender.test", "bob@no-keyword.test", plugins=installed)
-    [outcome] = result["recipients"]
-    assert (code, result["requirement"]) == (69, "required")
-    assert (outcome["outcome"], outcome["status"]) == ("failed", "5.7.30")
-    assert lab.destination("mx.no-keyword.test").messages == []
-
-
-@pytest.mark.parametrize(
-    ("sender", "with_plugin"),
-    [
-        pytest.param("hr@sender.test", False, id="the same message without the plugin"),
-        pytest.param("alice@sender.test", True, id="another sender with the plugin"),
-    ],
-)
-def test_what_the_plugin_does_not_concern_is_delivered(
-    lab: Laboratory, installed: Path, tmp_path: Path, sender: str, with_plugin: bool
-) -> None:
-    """So it was the plugin that held the first one back."""
-    config = lab.write_settings(tmp_path / "requiretls.toml")
-    code, result = send(config, sender, "bob@no-keyword.test", plugins=installed if with_plugin else None)
-    assert (code, result["requirement"]) == (0, "unstated")
-    assert len(lab.destination("mx.no-keyword.test").messages) == 1
+# Plugins in a process of their own
 
 
 _EXITS = """
@@ -227,7 +149,7 @@ def test_attack_a_plugin_that_exits_does_not_make_an_unsent_message_look_sent(
     (tmp_path / "eager_rules.py").write_text(source)
     announce(tmp_path, "eager_rules", "eager = eager_rules")
 
-    done = run_send(config, "alice@sender.test", "bob@dane-ee.test", plugins=tmp_path)
+    done = run_requiretls("send", "--config", str(config), "--from", "", "bob@dane-ee.test", plugins=tmp_path)
 
     assert (done.returncode, done.stderr.decode().strip()) == (78, complaint)
     assert lab.destination("mx.dane-ee.test").messages == []
@@ -238,7 +160,7 @@ def test_a_broken_plugin_stops_the_command(lab: Laboratory, tmp_path: Path) -> N
     config = lab.write_settings(tmp_path / "requiretls.toml")
     announce(tmp_path, "broken_rules", "broken = no_such_module")
 
-    done = run_send(config, "", "bob@dane-ee.test", plugins=tmp_path)
+    done = run_requiretls("send", "--config", str(config), "--from", "", "bob@dane-ee.test", plugins=tmp_path)
 
     assert done.returncode == 78
     assert done.stderr.decode().startswith("plugin broken cannot be loaded: ModuleNotFoundError")
