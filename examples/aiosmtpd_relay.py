@@ -69,6 +69,7 @@ async def serve(settings: Settings, address: ServerAddress) -> None:
             SMTPSession,
             Forward(engine),
             advertise=receive.advertise,
+            dsn=False,  # nobody here sends success notices, so the client may
             hostname=str(settings.hostname),
             tls_context=context,
             loop=loop,

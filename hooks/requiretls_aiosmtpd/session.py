@@ -46,8 +46,10 @@ TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
 class SMTPSession(Connection):
     """An SMTP session that offers REQUIRETLS inside TLS and keeps what it was asked.
 
-    *advertise* switches the extension off. The other arguments are those of
-    `aiosmtpd.smtp.SMTP`. TLS may come by STARTTLS or from the first octet.
+    *advertise* switches the extension off. *dsn* switches DSN off, for a handler
+    that sends no success notices: whoever hands mail to it then sends them
+    himself. The other arguments are those of `aiosmtpd.smtp.SMTP`. TLS may come
+    by STARTTLS or from the first octet.
     """
 
     protocol_word = "ESMTP"
@@ -55,8 +57,9 @@ class SMTPSession(Connection):
     message_memory: ClassVar[MessageMemory] = MessageMemory()
     """What the messages of all sessions in this process hold until they are answered for."""
 
-    def __init__(self, handler: Any, *, advertise: bool = True, **arguments: Any) -> None:
+    def __init__(self, handler: Any, *, advertise: bool = True, dsn: bool = True, **arguments: Any) -> None:
         self.advertise = advertise
+        self.dsn = dsn
         super().__init__(handler, **arguments)
 
     # What this session offers
@@ -73,6 +76,7 @@ class SMTPSession(Connection):
             extended=self.client.extended_smtp,
             tls=self.inside_tls,
             requiretls=self.advertise,
+            dsn=self.dsn,
             smtputf8=self.enable_SMTPUTF8,
             auth=self.offers_auth,
             size=self.data_size_limit,
@@ -80,7 +84,9 @@ class SMTPSession(Connection):
 
     def extensions(self) -> list[str]:
         """Return the lines of the EHLO reply after the first."""
-        lines = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", dsn_parameters.KEYWORD]
+        lines = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        if self.dsn:
+            lines.append(dsn_parameters.KEYWORD)
         if self.data_size_limit:
             lines.append(f"SIZE {self.data_size_limit}")
         if self.enable_SMTPUTF8:
@@ -147,7 +153,7 @@ class SMTPSession(Connection):
         """Add a recipient to the transaction."""
         try:
             self._check_sequence(bool(self.transaction.mail_from))
-            await self.push(await self._add(parse_rcpt(arg or "", self.hostname)))
+            await self.push(await self._add(parse_rcpt(arg or "", self.offered(), self.hostname)))
         except InvalidParameter as refused:
             await self.push(refused.reply)
 

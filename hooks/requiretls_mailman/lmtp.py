@@ -62,6 +62,8 @@ class SecureController(lmtp.LMTPController):
             advertise=settings.receive.advertise,
             open_connections=self._connections,
             max_connections=MAX_CONNECTIONS,
+            # A post has arrived when the list has it; the server in front says so, if we do not offer to.
+            dsn=False,
             hostname=str(settings.hostname),
             tls_context=self._tls,
             ident="GNU Mailman LMTP runner",

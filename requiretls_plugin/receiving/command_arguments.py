@@ -49,6 +49,7 @@ class Offered:
     extended: bool
     tls: bool
     requiretls: bool
+    dsn: bool = True
     smtputf8: bool = False
     auth: bool = False
     size: int | None = None
@@ -74,7 +75,7 @@ def parse_mail(argument: str, offered: Offered) -> MailCommand:
     if not offered.extended:
         refuse_unknown(parameters)
     mail_parameter = take_mail_parameter(parameters, tls=offered.tls, offered=offered.requiretls)
-    ret, envid = take_mail_parameters(parameters)
+    ret, envid = take_mail_parameters(parameters) if offered.dsn else (None, None)
     smtputf8 = _take_transport_parameters(parameters, offered)
     refuse_unknown(parameters)
     return MailCommand(return_path, mail_parameter, ret, envid, smtputf8, tuple(text.split()))
@@ -88,7 +89,7 @@ class RcptCommand:
     options: tuple[str, ...]
 
 
-def parse_rcpt(argument: str, hostname: str) -> RcptCommand:
+def parse_rcpt(argument: str, offered: Offered, hostname: str) -> RcptCommand:
     """Return what `RCPT TO:` says; raises InvalidParameter with the reply to give.
 
     `<postmaster>` alone is the one of *hostname* (RFC 5321 section 4.5.1).
@@ -98,7 +99,7 @@ def parse_rcpt(argument: str, hostname: str) -> RcptCommand:
         path = f"{path}@{hostname}"
     address = _address(path, BAD_RECIPIENT)
     parameters = parse_parameters(text)
-    notify, orcpt = take_rcpt_parameters(parameters)
+    notify, orcpt = take_rcpt_parameters(parameters) if offered.dsn else (None, None)
     refuse_unknown(parameters)
     return RcptCommand(Recipient(address, notify, orcpt), tuple(text.split()))
 

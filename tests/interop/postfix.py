@@ -41,6 +41,7 @@ smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/to_test
 smtp_tls_security_level = encrypt
 lmtp_tls_security_level = encrypt
+lmtp_assume_final = yes
 """
 
 # Transport tables have no substitution (transport(5)), access tables have.

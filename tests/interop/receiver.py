@@ -11,7 +11,7 @@ from typing import Any
 
 from requiretls_aiosmtpd import LMTPSession, SMTPSession, Transaction
 from requiretls_plugin.engine import Engine
-from requiretls_plugin.message import Message
+from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.settings import Settings
 from tests.delivery.delivering import plugins
 from tests.hooks.aiosmtpd.serving import serving
@@ -23,9 +23,10 @@ SESSIONS: dict[str, type[SMTPSession]] = {"smtp": SMTPSession, "lmtp": LMTPSessi
 
 @dataclass(slots=True)
 class Taken:
-    """A message as it came, and whether its session was in TLS."""
+    """A message as it came, for whom, and whether its session was in TLS."""
 
     message: Message
+    recipients: list[Recipient]
     tls: bool
 
 
@@ -46,7 +47,7 @@ class Receiver:
         message = transaction.message(server.peer_address)
         if self.refusal is not None and message.return_path is not None:
             return self.refusal
-        self.taken.append(Taken(message, server.inside_tls))
+        self.taken.append(Taken(message, transaction.recipients, server.inside_tls))
         return "250 2.0.0 OK"
 
     def wait(self) -> Taken:

@@ -7,6 +7,7 @@ import email
 import email.policy
 import re
 import smtplib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,11 +22,11 @@ from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.mail_address import MailAddress
-from requiretls_plugin.message import Message, Recipient, Ret
+from requiretls_plugin.message import Message, Notify, Recipient, Ret
 from requiretls_plugin.policy.next_hop import NamedHop
 from requiretls_plugin.server_address import ServerAddress
 from tests.delivery.delivering import plugins
-from tests.interop.next_hop import wait_for
+from tests.interop.next_hop import SECONDS, wait_for
 from tests.interop.postfix import Postfix
 from tests.interop.receiver import Receiver, receiving
 
@@ -130,3 +131,36 @@ def test_our_notice_has_the_structure_of_postfix(
     assert ("its body" in ours.returned) == ("its body" in theirs.returned) == (ret is Ret.FULL)
     assert "Subject: the original" in ours.returned
     assert "Subject: the original" in theirs.returned
+
+
+def _wait_for_removal(postfix: Postfix, to: str) -> str:
+    """Return what Postfix logged of a message *to* that is out of its queue, reports on it included."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        log = postfix.log
+        found = re.search(rf" (\w+): to=<{re.escape(to)}>", log)
+        if found and f" {found[1]}: removed" in log:
+            return "".join(line for line in log.splitlines(keepends=True) if f" {found[1]}: " in line)
+        time.sleep(0.02)
+    raise AssertionError(f"Postfix keeps the message to {to}")
+
+
+@pytest.mark.requirement("3461-5.2.7.1-1")
+@pytest.mark.parametrize("dsn", [False, True], ids=["as before a list", "where we report ourselves"])
+def test_postfix_reports_success_where_our_lmtp_server_does_not_offer_to(
+    postfix_server: Postfix, dsn: bool
+) -> None:
+    """So NOTIFY=SUCCESS for a list is fulfilled by the server before Mailman, and by nobody twice."""
+    with receiving("lmtp", dsn=dsn) as receiver:
+        to = f"u@lmtp-{receiver.port}.to.test"
+        place = postfix_server.place
+        with smtplib.SMTP(place.address, place.port, local_hostname="client.test") as client:
+            client.sendmail(SENDER, [to], ORIGINAL, [], ["NOTIFY=SUCCESS"])
+        [wish] = receiver.wait().recipients
+        log = _wait_for_removal(postfix_server, to)
+
+    assert wish.notify == (frozenset({Notify.SUCCESS}) if dsn else None)
+    assert ("sender delivery status notification" in log) is not dsn
+    if not dsn:
+        report = Report.of(wait_for(postfix_server, "Successful Mail Delivery Report", saying=to).content)
+        assert report.per_recipient["action"] == "delivered"  # by lmtp_assume_final

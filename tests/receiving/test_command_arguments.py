@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,10 +71,10 @@ def test_the_longest_command_of_all_extensions_fits() -> None:
 
 def test_a_recipient_needs_a_domain_unless_it_is_postmaster() -> None:
     """In any case of its letters."""
-    assert str(parse_rcpt("TO:<POSTMASTER>", "mx.example").recipient) == "POSTMASTER@mx.example"
+    assert str(parse_rcpt("TO:<POSTMASTER>", INSIDE_TLS, "mx.example").recipient) == "POSTMASTER@mx.example"
     for argument in ("TO:<bob>", "TO:<>", "TO:<postmaster@>"):
         with pytest.raises(InvalidParameter) as refused:
-            parse_rcpt(argument, "mx.example")
+            parse_rcpt(argument, INSIDE_TLS, "mx.example")
         assert refused.value.reply.code == 553
 
 
@@ -90,9 +92,9 @@ ARGUMENTS = st.one_of(
 @given(ARGUMENTS)
 def test_any_argument_gives_a_command_or_a_reply(argument: str) -> None:
     """And no address that could add a line to another session."""
-    for parse in (lambda: parse_mail(argument, INSIDE_TLS), lambda: parse_rcpt(argument, "mx.example")):
+    for parse in (parse_mail, functools.partial(parse_rcpt, hostname="mx.example")):
         try:
-            command = parse()
+            command = parse(argument, INSIDE_TLS)
         except InvalidParameter:
             continue
         assert not set("\r\n\0") & set(repr(command).replace("\\r", "\r").replace("\\n", "\n"))

@@ -193,6 +193,23 @@ def test_dsn_parameters_are_offered_and_kept() -> None:
     assert transaction.recipients[0].orcpt == "rfc822;Bob+2Bx@receiver.example"
 
 
+@pytest.mark.parametrize("session_class", [SMTPSession, LMTPSession], ids=["SMTP", "LMTP"])
+def test_switched_off_dsn_is_absent_and_its_parameters_unknown(session_class: type[SMTPSession]) -> None:
+    """For handlers that report no success; REQUIRETLS is offered and taken as ever."""
+    keeper = Keeper()
+    verb = "LHLO" if session_class is LMTPSession else "EHLO"
+    with serving(keeper, session_class, dsn=False) as port, talking(port, verb=verb) as client:
+        offered = client.greet(verb)
+        for parameter in ("RET=HDRS", "ENVID=x"):
+            assert client.say(f"MAIL FROM:<a@sender.example> {parameter}").startswith("555 5.5.4 ")
+        assert client.say("MAIL FROM:<a@sender.example> REQUIRETLS").startswith("250 ")
+        for parameter in ("NOTIFY=SUCCESS", "NOTIFY=NEVER", "ORCPT=rfc822;b@receiver.example"):
+            assert client.say(f"RCPT TO:<b@receiver.example> {parameter}").startswith("555 5.5.4 ")
+
+    assert "DSN" not in offered
+    assert "REQUIRETLS" in offered
+
+
 @pytest.mark.requirement("8689-2-9")
 def test_the_mail_line_may_be_longer_by_the_parameter() -> None:
     """523 octets pass; far more than all extensions together need do not."""
