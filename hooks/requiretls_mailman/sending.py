@@ -17,6 +17,7 @@ from requiretls_plugin.header_field import TLS_REQUIRED, strip_fields
 from requiretls_plugin.mail_address import MailAddress
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.message_tag import strip_private_fields
+from requiretls_plugin.reason import Reason
 from requiretls_plugin.reorigination import inherit_into
 from requiretls_plugin.reply import INTERNAL_ERROR, Reply
 from requiretls_plugin.requirement import Requirement, Tag
@@ -108,7 +109,8 @@ class Sending:
             return future.result(self.adapter.patience)
         except (TimeoutError, EngineStopped, concurrent.futures.CancelledError):
             future.cancel()
-            return [Outcome(recipient, Disposition.DEFERRED, INTERNAL_ERROR) for recipient in recipients]
+            why = Reason.CONFIGURATION
+            return [Outcome(each, Disposition.DEFERRED, INTERNAL_ERROR, reason=why) for each in recipients]
 
 
 def _as_smtplib(reply: Reply) -> tuple[int, str]:
