@@ -267,6 +267,8 @@ def _check_callable(implementation: pluggy.HookImpl) -> None:
         raise PluginError(f"{_place(implementation)} has a yield: let it return its answer")
     try:
         inspect.signature(function).bind(*implementation.argnames)
+    except ValueError:  # written in C, and says nothing of its arguments
+        return
     except TypeError as error:
         why = f"cannot be called with that: {error}; is it a method, and the plugin a class and no object?"
         raise PluginError(f"{_place(implementation)} {why}") from None
