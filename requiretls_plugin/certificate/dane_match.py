@@ -111,14 +111,26 @@ def match_dane(
         return NotAuthenticated(Reason.DANE_MISMATCH, "no TLSA record is usable")
     if not chain:
         return NotAuthenticated(Reason.DANE_MISMATCH, "the server sent no certificate")
-    chain = chain[:MAX_CERTIFICATES]
-    by_leaf = _match_end_entity(chain[0], [r for r in usable if r.usage == DANE_EE], digests)
-    if isinstance(by_leaf, Authenticated):
-        return by_leaf
-    anchored = _match_trust_anchor(
-        chain, [r for r in usable if r.usage == DANE_TA], reference_names, now, digests
-    )
-    return anchored if isinstance(anchored, Authenticated) else furthest(by_leaf, anchored)
+    failures = []
+    for verdict in _verdicts(chain[:MAX_CERTIFICATES], usable, reference_names, now, digests):
+        if isinstance(verdict, Authenticated):
+            return verdict
+        failures.append(verdict)
+    return furthest(*failures)
+
+
+def _verdicts(
+    chain: Sequence[bytes],
+    records: Sequence[TLSARecord],
+    reference_names: Sequence[DomainName],
+    now: datetime,
+    digests: Digests,
+) -> Iterator[Verdict]:
+    """Yield the verdict by DANE-EE, then one for each anchor that DANE-TA makes."""
+    yield _match_end_entity(chain[0], [record for record in records if record.usage == DANE_EE], digests)
+    anchors = _anchors(chain, [record for record in records if record.usage == DANE_TA], digests)
+    for record, anchor in islice(anchors, MAX_PATHS):
+        yield _match_trust_anchor(chain, record, anchor, reference_names, now)
 
 
 def _match_end_entity(leaf: bytes, records: Sequence[TLSARecord], digests: Digests) -> Verdict:
@@ -132,23 +144,17 @@ def _match_end_entity(leaf: bytes, records: Sequence[TLSARecord], digests: Diges
 
 def _match_trust_anchor(
     chain: Sequence[bytes],
-    records: Sequence[TLSARecord],
+    record: TLSARecord,
+    anchor: TrustAnchor,
     reference_names: Sequence[DomainName],
     now: datetime,
-    digests: Digests,
 ) -> Verdict:
-    failures = [NotAuthenticated(Reason.DANE_MISMATCH, "no TLSA record matches the certificate chain")]
-    for record, anchor in islice(_anchors(chain, records, digests), MAX_PATHS):
-        if failure := path_failure(chain, anchor, now):
-            failures.append(failure)
-        elif name := name_matches(chain[0], reference_names, common_name=True):
-            return Authenticated(Mechanism.DANE, record, name)
-        else:
-            wanted = ", ".join(name.text for name in reference_names)
-            failures.append(
-                NotAuthenticated(Reason.CERTIFICATE_NAME_MISMATCH, f"the certificate is not for {wanted}")
-            )
-    return furthest(*failures)
+    if failure := path_failure(chain, anchor, now):
+        return failure
+    if name := name_matches(chain[0], reference_names, common_name=True):
+        return Authenticated(Mechanism.DANE, record, name)
+    wanted = ", ".join(name.text for name in reference_names)
+    return NotAuthenticated(Reason.CERTIFICATE_NAME_MISMATCH, f"the certificate is not for {wanted}")
 
 
 def _anchors(

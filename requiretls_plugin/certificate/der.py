@@ -22,9 +22,6 @@ _VERSION = 0xA0
 # and subjectPublicKeyInfo.
 _BEFORE_AND_KEY = (_INTEGER, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE)
 
-# A length of more than four octets is longer than any TLS message.
-_MAX_LENGTH_OCTETS = 4
-
 
 @dataclass(frozen=True, slots=True)
 class _Element:
@@ -34,16 +31,19 @@ class _Element:
 
 
 def _first(data: bytes) -> _Element | None:
-    """Return the element at the start of *data*, None if it is not DER."""
-    if len(data) < 2 or data[0] & 0x1F == 0x1F:
+    """Return the element at the start of *data*, None if it is not DER.
+
+    A tag of several octets comes out as its first, which is none that anybody asks for.
+    """
+    if len(data) < 2:
         return None
     start, length = 2, data[1]
     if length & 0x80:
         octets = length & 0x7F
         start += octets
         length = int.from_bytes(data[2:start], "big")
-        shortest = max(1, (length.bit_length() + 7) // 8)
-        if not 1 <= octets <= _MAX_LENGTH_OCTETS or octets != shortest or length < 0x80:
+        # The shortest form alone is DER; an indefinite length has no octets and is none.
+        if length < 0x80 or octets != (length.bit_length() + 7) // 8:
             return None
     end = start + length
     if end > len(data):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from requiretls_plugin.certificate.dane_match import MAX_CERTIFICATES, match_dane, usable_records
+from requiretls_plugin.certificate import dane_match
+from requiretls_plugin.certificate.dane_match import MAX_PATHS, MAX_SIGNATURES, match_dane, usable_records
 from requiretls_plugin.certificate.verdict import Authenticated, NotAuthenticated, Verdict
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import TLSARecord
@@ -215,7 +215,9 @@ def test_unreadable_certificates_beside_the_path_do_not_matter(junk: bytes) -> N
 @pytest.mark.parametrize("end", [0, 1, 2, 100, -1])
 def test_attack_a_leaf_cut_short_is_nobody(end: int) -> None:
     """By neither usage."""
-    assert isinstance(verdict_on(CHAIN[0][:end], *CHAIN[1:]), NotAuthenticated)
+    assert verdict_on(CHAIN[0][:end], *CHAIN[1:]) == NotAuthenticated(
+        Reason.CERTIFICATE_NOT_TRUSTED, "a certificate cannot be read"
+    )
     assert isinstance(verdict_on(CHAIN[0][:end], record=tlsa("3 1 1", CHAIN[0])), NotAuthenticated)
 
 
@@ -227,18 +229,46 @@ def test_attack_a_huge_chain_is_judged_by_its_first_certificates() -> None:
     assert isinstance(verdict_on(CHAIN[0], *stuffing, record=tlsa("3 1 1", CHAIN[0])), Authenticated)
 
 
-def test_attack_many_records_and_many_certificates_are_judged_in_time() -> None:
-    """As many bare keys and certificates as one DNS answer holds, none of which leads to the leaf."""
+def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
+    """Return a list that grows by one with each call of a function of `dane_match`."""
+    calls: list[object] = []
+    real = getattr(dane_match, name)
+
+    def counting(*given: object) -> object:
+        calls.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(dane_match, name, counting)
+    return calls
+
+
+def test_attack_many_anchors_are_tried_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many certificates as one DNS answer holds, none of which leads to the leaf."""
+    tried = counted(monkeypatch, "path_failure")
+    records = [tlsa("2 0 0", authority("Root", ec_key(100 + number)).der) for number in range(20)]
+
+    assert isinstance(match_dane(CHAIN, records, [REFERENCE], NOW), NotAuthenticated)
+    assert len(tried) == MAX_PATHS
+
+
+def test_attack_many_bare_keys_are_tried_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with every certificate of a long chain, and none of them signed any."""
+    tried = counted(monkeypatch, "is_signed_by")
     names = [authority("Root", ec_key(100 + number)) for number in range(20)]
-    records = [tlsa(form, ca.der) for ca in names for form in ("2 0 0", "2 1 0")] * 20
-    chain = chain_of(good(), *names[:MAX_CERTIFICATES])
+    keys = [tlsa("2 1 0", authority("Other", ec_key(200 + number)).der) for number in range(20)]
 
-    begin = time.process_time()
-    verdict = match_dane(chain, records, [REFERENCE], NOW)
-    seconds = time.process_time() - begin
+    assert isinstance(match_dane(chain_of(good(), *names), keys, [REFERENCE], NOW), NotAuthenticated)
+    assert len(tried) == MAX_SIGNATURES
 
-    assert isinstance(verdict, NotAuthenticated)
-    assert seconds < 1.0
+
+def test_attack_an_anchor_that_many_records_match_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it count again when the server sends it again."""
+    tried = counted(monkeypatch, "path_failure")
+    stranger = authority("Other", ec_key(77)).der
+    records = [tlsa(form, stranger) for form in ("2 0 1", "2 1 1")]
+
+    assert isinstance(match_dane((CHAIN[0], stranger, stranger), records, [REFERENCE], NOW), NotAuthenticated)
+    assert len(tried) == 1
 
 
 def test_attack_what_is_said_of_a_failure_has_no_words_of_the_server() -> None:

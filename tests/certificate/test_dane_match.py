@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta, timezone
 
@@ -14,7 +16,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import TLSARecord
 from requiretls_plugin.reason import Reason
 from tests.certificate.combinations import Combination, combinations, other
-from tests.certificate.forge import DAY, NOW, authority, chain_of, ec_key, server
+from tests.certificate.forge import DAY, NOW, authority, certificate, chain_of, ec_key, rsa_key, server
 from tests.certificate.shapes import MX, good, intermediate, root
 from tests.certificate.tlsa import tlsa
 
@@ -150,16 +152,28 @@ def test_a_trust_anchor_vouches_for_reference_names_only(
         assert verdict.name == DomainName(name)
 
 
+@pytest.fixture(params=["UTC", "KIRITIMATI-14"])
+def local_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine in this time zone."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("local_time")
 def test_now_counts_as_the_moment_it_is_whatever_its_zone() -> None:
     """A path that ends in an hour is good in every zone, and bad two hours later."""
     leaf = server(root(), MX, valid=(NOW - DAY, NOW + timedelta(hours=1)))
     chain, records = chain_of(leaf, root()), [tlsa("2 0 1", root().der)]
-    far_east = NOW.astimezone(timezone(timedelta(hours=14)))
+    far_west = NOW.astimezone(timezone(timedelta(hours=-12)))
 
-    assert isinstance(match_dane(chain, records, [REFERENCE], far_east), Authenticated)
-    late = match_dane(chain, records, [REFERENCE], far_east + timedelta(hours=2))
-    assert isinstance(late, NotAuthenticated)
-    assert late.reason is Reason.CERTIFICATE_EXPIRED
+    assert isinstance(match_dane(chain, records, [REFERENCE], far_west), Authenticated)
+    late = match_dane(chain, records, [REFERENCE], far_west + timedelta(hours=2))
+    assert late == NotAuthenticated(
+        Reason.CERTIFICATE_EXPIRED, "certificate 0 of the chain: certificate has expired"
+    )
 
 
 def test_a_path_that_is_not_valid_yet_is_not_trusted() -> None:
@@ -189,10 +203,21 @@ def test_the_failure_that_came_closest_is_told() -> None:
     """An anchor that matched and a name that did not say more than a digest that did not."""
     records = [tlsa("3 1 1", other().der), tlsa("2 0 1", root().der)]
 
-    verdict = match_dane(CHAIN, records, [DomainName("other.test")], NOW)
+    verdict = match_dane(CHAIN, records, [DomainName("other.test"), DomainName("another.test")], NOW)
 
     assert verdict == NotAuthenticated(
-        Reason.CERTIFICATE_NAME_MISMATCH, "the certificate is not for other.test"
+        Reason.CERTIFICATE_NAME_MISMATCH, "the certificate is not for other.test, another.test"
+    )
+
+
+@pytest.mark.requirement("6698-4.1-4")
+def test_attack_a_weak_key_does_not_count_although_its_record_matches() -> None:
+    """And it is said that the record is not at fault."""
+    weak = certificate(MX, rsa_key(1024)).der
+
+    assert match_dane([weak], [tlsa("3 1 1", weak)], [REFERENCE], NOW) == NotAuthenticated(
+        Reason.CERTIFICATE_NOT_TRUSTED,
+        "the certificate matches, but its key has 1024 bits, fewer than 2048",
     )
 
 

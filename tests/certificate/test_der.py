@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from requiretls_plugin.certificate.der import is_certificate, is_public_key_info, public_key_info
 from tests.certificate.forge import (
+    BIT_STRING,
     INTEGER,
     SEQUENCE,
     ec_key,
@@ -64,6 +65,8 @@ def _changed_field(number: int, replacement: bytes) -> bytes:
         pytest.param(b"\x30\x81\x05" + b"\x05\0\x05\0\0", id="long form for a short length"),
         pytest.param(b"\x30\x89" + b"\x01" * 9, id="length of nine octets"),
         pytest.param(b"\x30\x84\xff\xff\xff\xff", id="length beyond the end"),
+        pytest.param(b"\x30\xff" + b"\xff" * 200, id="length of 127 octets"),
+        pytest.param(b"\x30\x81", id="length cut short"),
         pytest.param(b"\x3f\x81" + LEAF[2:], id="tag of several octets"),
         pytest.param(LEAF + b"\0", id="octets behind"),
         pytest.param(element(SEQUENCE, inside(LEAF), b"\x05\0"), id="a fourth part"),
@@ -93,6 +96,12 @@ def test_a_key_is_a_key_only_as_a_whole() -> None:
     assert not is_public_key_info(key[:-1])
     assert not is_public_key_info(key + b"\0")
     assert not is_public_key_info(LEAF)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65_535, 65_536])
+def test_a_length_is_read_in_the_one_form_that_der_has_for_it(size: int) -> None:
+    """One octet below 128, above it no more than needed (X.690 section 10.1)."""
+    assert is_public_key_info(element(SEQUENCE, element(SEQUENCE), element(BIT_STRING, bytes(size))))
 
 
 @given(st.binary(max_size=200) | st.builds(lambda tail: b"\x30\x82" + tail, st.binary(max_size=200)))

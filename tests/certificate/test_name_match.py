@@ -76,6 +76,11 @@ def test_malformed_names_are_passed_over_and_the_others_count() -> None:
     assert name_matches(presented, [MAIL], common_name=True) == MAIL
 
 
+def test_a_common_name_that_is_no_host_name_counts_for_nothing() -> None:
+    """CAs have put titles there as well."""
+    assert leaf_names(leaf(common_name="Mail of Example, Inc.")) == PresentedNames()
+
+
 def test_the_first_reference_name_that_fits_is_told() -> None:
     """The base domain stands first, so it is preferred."""
     references = [DomainName("other.example"), DomainName("b.example"), DomainName("a.example")]

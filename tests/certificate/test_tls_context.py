@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -187,6 +189,14 @@ def test_only_an_opportunistic_session_is_made_without_secure_renegotiation(kind
     assert bool(legacy) == (kind == "opportunistic")
 
 
+@pytest.mark.parametrize("kind", CONTEXTS)
+def test_attack_ssl_3_and_compression_stay_off(kind: str, anchors: Path) -> None:
+    """However lenient a session is (RFC 7568; CRIME)."""
+    off = ssl.OP_NO_SSLv3 | ssl.OP_NO_COMPRESSION
+
+    assert CONTEXTS[kind](TLSContexts(anchors)).options & off == off
+
+
 def _extensions_offered(context: ssl.SSLContext) -> list[int]:
     """Return the types of the extensions in the ClientHello (RFC 8446 section 4.1.2)."""
     sent = ssl.MemoryBIO()
@@ -284,3 +294,21 @@ def test_before_the_handshake_there_is_no_chain() -> None:
     session = TLSContexts().dane.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=MX)
 
     assert peer_chain(session) == ()
+    with (
+        socket.socket() as unconnected,
+        TLSContexts().dane.wrap_socket(
+            unconnected, server_hostname=MX, do_handshake_on_connect=False
+        ) as unsecured,
+    ):
+        assert peer_chain(unsecured) == ()
+
+
+@pytest.mark.parametrize("sent", [None, [b"a leaf", b"its issuer"]], ids=["no certificate", "a chain"])
+def test_the_public_way_to_the_chain_is_taken_where_there_is_one(sent: list[bytes] | None) -> None:
+    """Sessions have it from Python 3.13 on; this one has nothing else."""
+
+    class Session:
+        def get_unverified_chain(self) -> list[bytes] | None:
+            return sent
+
+    assert peer_chain(cast(ssl.SSLObject, Session())) == tuple(sent or ())

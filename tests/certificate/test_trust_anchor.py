@@ -1,4 +1,4 @@
-"""Signatures by bare keys, and the bounds of key strength."""
+"""Signatures by bare keys."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from requiretls_plugin.certificate.strength import weakness_of_key
 from requiretls_plugin.certificate.trust_anchor import is_signed_by
-from tests.certificate.forge import USUAL, certificate, ec_key, rsa_key, spki, subject
+from tests.certificate.forge import USUAL, ec_key, spki, subject
 from tests.certificate.shapes import good
 
 SIGNERS = ["RSA", "RSA-PSS", "P-256", "P-384", "Ed25519", "Ed448"]
@@ -80,24 +79,3 @@ def test_attack_what_is_no_key_has_signed_nothing(octets: bytes) -> None:
     """And what is no certificate is not signed."""
     assert not is_signed_by(signed("P-256"), octets)
     assert not is_signed_by(octets[:20], spki(ec_key(0)))
-
-
-@pytest.mark.parametrize(
-    ("key", "strong"),
-    [
-        pytest.param(rsa_key(1024), False, id="RSA 1024"),
-        pytest.param(rsa_key(2047), False, id="RSA 2047"),
-        pytest.param(rsa_key(2048), True, id="RSA 2048"),
-        pytest.param(ec.generate_private_key(ec.SECP192R1()), False, id="EC 192"),
-        pytest.param(ec.generate_private_key(ec.SECP224R1()), True, id="EC 224"),
-        pytest.param(ed25519.Ed25519PrivateKey.generate(), True, id="Ed25519"),
-    ],
-)
-@pytest.mark.requirement("6698-4.1-4")
-def test_a_key_is_strong_from_112_bits_of_security_on(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, *, strong: bool
-) -> None:
-    """As at OpenSSL's security level 2."""
-    weakness = weakness_of_key(certificate(None, key).der)
-
-    assert (weakness is None) == strong
