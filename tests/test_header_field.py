@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +69,8 @@ def test_anything_else_is_an_error_so_that_nothing_is_relaxed(field: bytes) -> N
 def test_blanks_outside_the_grammar_are_not_honoured_and_not_removed(field: bytes) -> None:
     """Trailing blanks and a blank before the colon relax nothing; the bytes stay as they are."""
     content = field + b"\r\n" + REST
-    with pytest.raises(InvalidHeaderField):
+    quoted = re.escape(repr(field.partition(b":")[2]))
+    with pytest.raises(InvalidHeaderField, match=f"says {quoted}, only No"):
         read_tls_required(content)
     assert strip_fields(content, ["X-Other"]) is content
 
@@ -76,8 +79,8 @@ def test_the_error_quotes_the_beginning_of_what_stood_there() -> None:
     """Enough to find the message by; a stranger's long line does not fill the log."""
     with pytest.raises(InvalidHeaderField, match=r"b' Yes \(please\)', only No"):
         read_tls_required(b"TLS-Required: Yes (please)\r\n" + REST)
-    with pytest.raises(InvalidHeaderField, match=f"b'{'y' * 40}', only No"):
-        read_tls_required(b"TLS-Required:" + b"y" * 41 + b"\r\n" + REST)
+    with pytest.raises(InvalidHeaderField, match=f"b'{'X' * 40}', only No"):
+        read_tls_required(b"TLS-Required:" + b"X" * 41 + b"\r\n" + REST)
 
 
 @pytest.mark.requirement("8689-3-4")
