@@ -175,8 +175,11 @@ class PluginCalls:
             )
         if answer is None or not inspect.isawaitable(answer):
             return answer
+        if patient:
+            with Contained(place):
+                return await answer
         try:
-            async with asyncio.timeout(None if patient else self._patience):
+            async with asyncio.timeout(self._patience):
                 with Contained(place):
                     return await answer
         except TimeoutError:
