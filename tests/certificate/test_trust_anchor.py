@@ -74,7 +74,9 @@ def test_attack_a_key_of_another_kind_has_not_signed_it(kind: str, other: str) -
     assert not is_signed_by(signed(kind), key_info(other))
 
 
-@pytest.mark.parametrize("octets", [b"", b"\x30\x00", good().der])
+@pytest.mark.parametrize(
+    "octets", [b"", b"\x30\x00", good().der], ids=["nothing", "an empty sequence", "a certificate"]
+)
 def test_attack_what_is_no_key_has_signed_nothing(octets: bytes) -> None:
     """And what is no certificate is not signed."""
     assert not is_signed_by(signed("P-256"), octets)

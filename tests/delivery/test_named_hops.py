@@ -314,7 +314,7 @@ def lmtp_outcomes(
     try:
         return asyncio.run(run()), server
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)  # asyncio of Python 3.13 does so itself
 
 
 BY_LMTP = Script(lmtp=True, starttls=False, requiretls=Offer.NEVER)

@@ -70,6 +70,8 @@ async def scripted_nameserver(
     finally:
         transport.close()
         server.close()
+        for writer in talk.writers:
+            writer.transport.abort()
         # A server task sees the end of its connection on a later turn of the loop.
         await asyncio.sleep(0.01)
 

@@ -81,6 +81,7 @@ def serving(
     arguments.setdefault("tls_context", server_context())
     loop = asyncio.new_event_loop()
     listener = bound_tcp_socket("127.0.0.1", 0)
+    connections = arguments.setdefault("open_connections", set())
 
     def session() -> SMTPSession:
         return session_class(handler, hostname=SERVER_NAME, loop=loop, **arguments)
@@ -93,16 +94,25 @@ def serving(
     try:
         yield listener.getsockname()[1]
     finally:
-        _stop(loop, server, thread)
+        _stop(loop, server, thread, connections)
 
 
-def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server, thread: threading.Thread) -> None:
+def _stop(
+    loop: asyncio.AbstractEventLoop,
+    server: asyncio.Server,
+    thread: threading.Thread,
+    connections: set[SMTPSession],
+) -> None:
     async def wind_up() -> None:
         server.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for connection in tuple(connections):
+            # A client that does not answer the end of TLS would outlive the loop.
+            if isinstance(connection.transport, asyncio.Transport):
+                connection.transport.abort()
 
     asyncio.run_coroutine_threadsafe(wind_up(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
