@@ -26,7 +26,12 @@ from requiretls_plugin.message import Message, Recipient, Ret
 @click.option("--from", "sender", required=True, metavar="ADDR", help='Return path; "" is the null one.')
 @click.option("--require-tls", is_flag=True, help="REQUIRETLS: only over authenticated TLS.")
 @click.option("--tls-optional", is_flag=True, help="TLS-Required: No: deliver whatever policy says.")
-@click.option("--ret", type=click.Choice([ret.value for ret in Ret], case_sensitive=False), help="DSN RET.")
+@click.option(
+    "--ret",
+    type=click.Choice([ret.value for ret in Ret], case_sensitive=False),
+    metavar=f"[{'|'.join(ret.value for ret in Ret)}]",
+    help="DSN RET.",
+)
 @click.option("--envid", metavar="ID", help="DSN envelope identifier.")
 @click.argument("recipients", nargs=-1, required=True, metavar="RCPT...")
 @config_option

@@ -194,6 +194,7 @@ def _client(url: str) -> redis.asyncio.Redis:
     )
     pool.connection_kwargs["host"] = address
     if parts.scheme == "rediss":
+        pool.connection_kwargs.setdefault("ssl_check_hostname", True)  # redis-py does so since version 6
         pool.connection_class = _named(host)
     return redis.asyncio.Redis.from_pool(pool)
 
