@@ -6,7 +6,7 @@ DEMO_READY := $(VENV)/.ready-for-demo
 READY := $(VENV)/.ready-for-tests
 WORKERS ?= auto
 
-.PHONY: demo test lint docs man bench conformance wheel-test clean
+.PHONY: demo test lint docs man bench conformance wheel-test supply clean
 
 demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.demo
@@ -36,6 +36,10 @@ conformance: $(READY) ## run the tests that show requirements of RFCs, write doc
 
 wheel-test: $(READY) ## build the wheel and run the tests against it, the sources out of reach
 	sh tests/wheel_test.sh $(BIN)/python $(WORKERS)
+
+supply: $(READY) ## look at what is shipped and what it stands on; wheel and sdist go to dist/
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[supply]"
+	@WORKERS=$(WORKERS) $(BIN)/python -m tests.supply
 
 $(READY): setup.cfg pyproject.toml tests/lab/prepare.sh tests/interop/fetch.sh tests/interop/package-lock.json
 	sh tests/lab/prepare.sh tests $(PYTHON) $(VENV)

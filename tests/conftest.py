@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,9 +12,18 @@ import pytest
 from requiretls_lab.catalogue import CATALOGUE
 from requiretls_lab.laboratory import Laboratory
 
+# setup.cfg asks for Mailman only where a release of it runs.
+WITHOUT_MAILMAN = sys.version_info >= (3, 13) and importlib.util.find_spec("mailman") is None
+collect_ignore = ["hooks/mailman"] if WITHOUT_MAILMAN else []
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("requiretls", deadline=None)
 hypothesis.settings.load_profile("requiretls")
+
+
+def pytest_report_header() -> str | None:
+    """Say what is not tested."""
+    return "tests/hooks/mailman is left out: no Mailman for this Python" if WITHOUT_MAILMAN else None
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,10 @@ import zipfile
 from importlib.metadata import entry_points, files, version
 from pathlib import Path
 
+import pytest
+
 import requiretls_plugin
+from tests.supply.environment import AS_ERRORS, IMPORT_EVERYTHING
 
 PROJECT = Path(__file__).parents[1]
 CORE = Path(requiretls_plugin.__file__).parent
@@ -125,5 +128,18 @@ def test_what_is_no_code_is_in_the_source_distribution() -> None:
     for folder in ("docs", "examples", "tests"):
         assert f"graft {folder}" in manifest
     included = next(line for line in manifest if line.startswith("include ")).split()
-    for name in ("CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml"):
+    for name in ("build_backend.py", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml"):
         assert name in included
+
+
+@pytest.mark.parametrize("top", [name for name in lines("options", "packages") if "." not in name])
+def test_importing_warns_of_nothing(top: str) -> None:
+    """With any Python that is supported: what is deprecated today is gone tomorrow."""
+    if top == "requiretls_mailman":
+        pytest.importorskip("mailman", reason="no Mailman for this Python")
+    packages = [name for name in lines("options", "packages") if name.partition(".")[0] == top]
+    roots = sorted({str(package.parent) for package in sources().values()})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
+    command = [sys.executable, *AS_ERRORS, "-c", IMPORT_EVERYTHING, *packages]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
