@@ -28,7 +28,7 @@ PROGRAMS = Path(sys.executable).parent
 
 # Not needed here, and every runner takes its time to start.
 IDLE = ("archive", "bounces", "command", "retry", "task")
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 
 def until(true: Callable[[], object], seconds: float = START_SECONDS) -> None:

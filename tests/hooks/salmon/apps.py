@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 FORWARDER = ROOT / "examples" / "salmon_forwarder"
 SALMON = Path(sys.executable).with_name("salmon")
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 
 
 def free_port(address: str = "127.0.0.1") -> int:
