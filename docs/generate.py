@@ -262,7 +262,8 @@ _OPERATOR = {
         "See the log for what the server said. Text between STARTTLS and the handshake is an attack."
     ),
     Reason.CONFIGURATION: (
-        "Run `requiretls doctor`, and look for errors in the log: a plugin that fails is named there."
+        "Run `requiretls doctor`, and look at the log: it names a plugin that fails, and resolvers that"
+        " do not validate DNSSEC."
     ),
 }
 

@@ -74,6 +74,9 @@ def explain(findings: Findings) -> Explained:
 def _steps(findings: Findings) -> Iterator[Step]:
     evidence = findings.evidence
     yield _route_step(evidence, findings)
+    if evidence.blind is not None:
+        words = f"Nobody proves anything, so nothing of this is the domain's fault: {evidence.blind}."
+        yield Step("DNSSEC on this machine", "RFC 4035 section 4.9.3", (words, "See `requiretls doctor`."))
     yield Step("MTA-STS policy", "RFC 8461 sections 3 and 5", _sts_found(evidence.sts))
     for host in evidence.hosts:
         name = str(host.host)

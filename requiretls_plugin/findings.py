@@ -16,7 +16,7 @@ from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.proof import Proof, security_of, shortfall
 from requiretls_plugin.delivery.session import Session
-from requiretls_plugin.delivery.verdict import combined
+from requiretls_plugin.delivery.verdict import combined, excused
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.demand import Demand, Rules, demand_for
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
@@ -136,13 +136,15 @@ def _refusals(hosts: Sequence[HostJudgement]) -> list[Refusal]:
 def _judge_host(findings: Findings, host: HostEvidence, requirement: Requirement) -> HostJudgement:
     demand = demand_for(requirement, findings.evidence, host, findings.level, findings.rules)
     if isinstance(demand, Refusal):
-        return HostJudgement(host, demand, demand, None, requiretls=False)
+        refusal = excused(demand, requirement, findings.evidence)
+        return HostJudgement(host, demand, refusal, None, requiretls=False)
     found = findings.session(host.host, requirement)
     if found is None:
         raise ValueError(f"the findings lack a session with {host.host}")
     if isinstance(found, Refusal):
-        return HostJudgement(host, demand, found, None, requiretls=False)
-    refusal = shortfall(demand, found)
-    security = security_of(demand, found) if refusal is None else None
-    sent = refusal is None and demand.pass_requiretls and found.requiretls_offered
-    return HostJudgement(host, demand, refusal, security, requiretls=sent)
+        refusal = excused(found, requirement, findings.evidence)
+        return HostJudgement(host, demand, refusal, None, requiretls=False)
+    missing = shortfall(demand, found)
+    security = security_of(demand, found) if missing is None else None
+    sent = missing is None and demand.pass_requiretls and found.requiretls_offered
+    return HostJudgement(host, demand, missing, security, requiretls=sent)

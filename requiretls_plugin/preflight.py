@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from requiretls_plugin.delivery.attempt import DeliveryRules
 from requiretls_plugin.delivery.hosts import hosts_to_try, verdict_without_hosts
 from requiretls_plugin.delivery.outcome import Disposition
-from requiretls_plugin.delivery.verdict import combined
+from requiretls_plugin.delivery.verdict import combined, excused
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.capability import CapabilityMemory
@@ -132,15 +132,17 @@ async def _try_host(
 ) -> tuple[HostReadiness, Refusal | None]:
     demand = demand_for(Requirement.REQUIRED, evidence, host, Level.ENFORCE, rules.demand)
     if isinstance(demand, Refusal):
-        return await _look_on(evidence, host, demand, rules, probes), demand
+        refusal = excused(demand, Requirement.REQUIRED, evidence)
+        return await _look_on(evidence, host, refusal, rules, probes), refusal
     session = await probes.probe(demand, rules.session)
     if isinstance(session, Refusal):
         starttls = _starttls_despite(session)
         proved = session.reason is Reason.REQUIRETLS_NOT_OFFERED
         authentication = _mechanism(demand) if proved else "none"
+        refusal = excused(session, Requirement.REQUIRED, evidence)
         return _host(
-            evidence, host, rules, authentication, starttls, False if proved else None, session
-        ), session
+            evidence, host, rules, authentication, starttls, False if proved else None, refusal
+        ), refusal
     return _host(evidence, host, rules, _mechanism(demand), True, True, None), None
 
 

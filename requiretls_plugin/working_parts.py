@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
@@ -17,7 +16,7 @@ from requiretls_plugin.policy.cache import open_cache
 from requiretls_plugin.policy.capability import CapabilityMemory
 from requiretls_plugin.policy.demand import Rules
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Validation
+from requiretls_plugin.policy.dns_probe import SIGHT_SECONDS
 from requiretls_plugin.policy.dns_source import dns_source
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSResolver
@@ -72,20 +71,11 @@ class WorkingParts:
 
     async def keep_house(self) -> None:
         """Find out who validates; then, until cancelled, end what idles and renew what is due."""
-        await self._find_out_who_validates()
+        await self.dns.blindness(SIGHT_SECONDS)  # which is logged
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
             self.rules.pool.expire()
             await self.sts.refresh_due()
-
-    async def _find_out_who_validates(self) -> None:
-        probes = await self.dns.probe()
-        if probes and all(probe.validation is Validation.DOES_NOT_VALIDATE for probe in probes):
-            # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
-            logging.getLogger(__name__).warning(
-                "no nameserver validates DNSSEC, so neither DANE nor a signed MX can be proved: %s",
-                ", ".join(f"{probe.server} ({probe.why})" for probe in probes),
-            )
 
     async def close(self) -> None:
         """End all sessions and close everything."""

@@ -194,10 +194,10 @@ def test_a_delivery_ends_after_its_total_time(lab: Laboratory) -> None:
 class FaultyResolver(PolicyResolver):
     """Makes a mistake of its own at one destination."""
 
-    async def evidence(self, next_hop: NextHop, *, recheck_sts: bool = False) -> Evidence:
+    async def evidence(self, next_hop: NextHop, *, recheck: bool = False) -> Evidence:
         if str(next_hop) == "dane-ta.test":
             raise ZeroDivisionError("a mistake")
-        return await super().evidence(next_hop, recheck_sts=recheck_sts)
+        return await super().evidence(next_hop, recheck=recheck)
 
 
 class Faulty(Engine):

@@ -14,7 +14,7 @@ from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome
 from requiretls_plugin.delivery.pool import Place, Pool
 from requiretls_plugin.delivery.server_reply import ServerReply
 from requiretls_plugin.delivery.session import Handover, Session, SessionRules
-from requiretls_plugin.delivery.verdict import CombinedVerdict, combined, deferral
+from requiretls_plugin.delivery.verdict import CombinedVerdict, combined, deferral, excused, lacks_dnssec
 from requiretls_plugin.level import Level
 from requiretls_plugin.message import Message, Recipient
 from requiretls_plugin.policy.demand import Rules, demand_for
@@ -76,6 +76,7 @@ class Delivery:
         self._evidence = evidence
         self._rules = rules
         self._refusals: list[Refusal] = []
+        self._lacks_dnssec = False
         self.outcomes = outcomes
 
     async def run(self, recipients: Sequence[Recipient]) -> None:
@@ -93,11 +94,19 @@ class Delivery:
             self.outcomes[recipient] = _settled(recipient, verdict)
 
     @property
-    def blames_sts(self) -> bool:
-        """Whether an MTA-STS policy had a part in refusing a host."""
-        if not isinstance(self._evidence.sts, STSFound):
-            return False
-        return any(refusal.reason in _STS_MAY_BE_STALE for refusal in self._refusals)
+    def blames_evidence(self) -> bool:
+        """Whether newer evidence could change an outcome.
+
+        That is if an MTA-STS policy had a part in refusing a host, or if a
+        recipient fails for want of DNSSEC, or waits because nobody validates it.
+        """
+        if isinstance(self._evidence.sts, STSFound):
+            return any(refusal.reason in _STS_MAY_BE_STALE for refusal in self._refusals)
+        final = any(
+            outcome.disposition is Disposition.FAILED or outcome.reason is Reason.CONFIGURATION
+            for outcome in self.outcomes.values()
+        )
+        return final and self._lacks_dnssec
 
     def take_back(self) -> list[Recipient]:
         """Take back the outcomes of recipients whom no server gave a last word about; return these."""
@@ -203,7 +212,10 @@ class Delivery:
         )
 
     async def _passed_over(self, host: str, refusal: Refusal, *, demanded: str, seconds: float = 0.0) -> None:
-        self._refusals.append(replace(refusal, host=host))
+        self._lacks_dnssec |= lacks_dnssec(refusal, self._evidence)
+        # What observers are told is what happened; whose fault it is decides the verdict.
+        judged = excused(refusal, self._job.requirement, self._evidence)
+        self._refusals.append(replace(judged, host=host))
         await self._rules.attempted(
             Attempt(
                 self._evidence.next_hop,

@@ -52,10 +52,11 @@ async def _within_time(
             evidence = await resolver.evidence(next_hop)
             delivery = Delivery(job, evidence, rules, outcomes)
             await delivery.run(recipients)
-            if delivery.blames_sts:
+            if delivery.blames_evidence:
                 # RFC 8461 section 5.1: before a failure is final, is the policy still the one?
-                fresh = await resolver.evidence(next_hop, recheck_sts=True)
-                if _policy_changed(evidence, fresh):
+                # For us the same goes for DNSSEC, and for whoever validates it.
+                fresh = await resolver.evidence(next_hop, recheck=True)
+                if _changed(evidence, fresh):
                     await Delivery(job, fresh, rules, outcomes).run(delivery.take_back())
     except TimeoutError:
         reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
@@ -64,9 +65,10 @@ async def _within_time(
     return [outcomes[recipient] for recipient in recipients]
 
 
-def _policy_changed(before: Evidence, after: Evidence) -> bool:
+def _changed(before: Evidence, after: Evidence) -> bool:
     def identity(evidence: Evidence) -> object:
-        return evidence.sts.record_id if isinstance(evidence.sts, STSFound) else type(evidence.sts)
+        sts = evidence.sts.record_id if isinstance(evidence.sts, STSFound) else type(evidence.sts)
+        return sts, evidence.insecure, evidence.blind is None
 
     return identity(before) != identity(after)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from requiretls_plugin import reply as replies
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.level import Level
+from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
@@ -92,6 +93,34 @@ def combined(requirement: Requirement, level: Level, refusals: Sequence[Refusal]
     if kinds == {Reason.REQUIRETLS_NOT_OFFERED}:
         return _verdict(Disposition.FAILED, replies.REQUIRETLS_NOT_SUPPORTED, leading, refusals)
     return _verdict(Disposition.FAILED, replies.TLS_REQUIREMENT_NOT_MET, leading, refusals)
+
+
+# What can come of an answer that DNSSEC does not vouch for.
+_FOR_WANT_OF_DNSSEC = frozenset(
+    {
+        Reason.NAME_NOT_PROVEN,
+        Reason.CERTIFICATE_EXPIRED,
+        Reason.CERTIFICATE_NAME_MISMATCH,
+        Reason.CERTIFICATE_NOT_TRUSTED,
+    }
+)
+
+
+def lacks_dnssec(refusal: Refusal, evidence: Evidence) -> bool:
+    """Return whether *refusal* might not be if DNSSEC vouched for all of *evidence*."""
+    return refusal.reason in _FOR_WANT_OF_DNSSEC and bool(evidence.insecure)
+
+
+def excused(refusal: Refusal, requirement: Requirement, evidence: Evidence) -> Refusal:
+    """Return *refusal*, as our fault if *evidence* lacks only what nobody validates for us.
+
+    That concerns what REQUIRETLS demands: other mail has to prove nothing there.
+    """
+    blamed = requirement is Requirement.REQUIRED and refusal.sureness is Sureness.PROVED
+    if not blamed or evidence.blind is None or not lacks_dnssec(refusal, evidence):
+        return refusal
+    why = f"{refusal.why}, but DNSSEC proves nothing here: {evidence.blind}"
+    return replace(refusal, reason=Reason.CONFIGURATION, sureness=Sureness.OUR_FAULT, why=why)
 
 
 def _is_held_to(level: Level, kinds: Set[Reason]) -> bool:

@@ -26,7 +26,7 @@ from dns.rdatatype import NS, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe, Validation
+from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind
 from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered, server_at
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import make_query
@@ -62,6 +62,7 @@ class StubResolver(CachedLookups):
     ) -> None:
         super().__init__(clock)
         self._timeout = settings.timeout
+        self._wants_dnssec = settings.trust_ad != "never"
         self._all = tuple(
             _Upstream(place, connect(place, ca_file), ad_counts(place, settings))
             for place in servers_to_ask(settings)
@@ -109,12 +110,12 @@ class StubResolver(CachedLookups):
             return answer
         return LookupFailed(bogus=True, why=f"{answer.why}, but there is an answer without validation")
 
-    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
-        """Find out of each resolver whether it validates: whether its answer for *zone*'s NS has AD.
+    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+        """Find out of each resolver whether it validates: whether its answer for the NS of *zone* has AD.
 
         From then on those that do not are left out, as long as there are some that do.
         """
-        question = dns.name.from_text(zone)
+        question = dns.name.from_text(zone or self.signed_zone)
         probes = await asyncio.gather(*(self._probe(upstream, question) for upstream in self._all))
         blind = {probe.server for probe in probes if probe.validation is Validation.DOES_NOT_VALIDATE}
         if blind and any(probe.validation is Validation.VALIDATES for probe in probes):
@@ -123,6 +124,11 @@ class StubResolver(CachedLookups):
         else:
             self._upstreams = self._all
         return tuple(probes)
+
+    async def look(self) -> str | None:
+        """Probe, and judge those who were asked until now."""
+        asked = {str(upstream.place) for upstream in self._upstreams}
+        return why_blind(await self.probe(), asked) if self._wants_dnssec else None
 
     async def _probe(self, upstream: _Upstream, question: dns.name.Name) -> Probe:
         reply = await _ask_within(self._timeout, upstream.server, make_query(question, NS))

@@ -57,6 +57,11 @@ class AnswerCache:
         while self._records > self._max_records:
             self.forget(next(iter(self._entries)))
 
+    def clear(self) -> None:
+        """Drop everything."""
+        self._entries.clear()
+        self._records = 0
+
     def forget(self, question: Hashable) -> None:
         """Drop the answer kept for *question*, if there is one."""
         entry = self._entries.pop(question, None)

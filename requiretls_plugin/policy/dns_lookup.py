@@ -16,10 +16,12 @@ from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
 from requiretls_plugin.policy.dns_cache import AnswerCache
-from requiretls_plugin.policy.dns_probe import Probe
+from requiretls_plugin.policy.dns_probe import Probe, Sight
 from requiretls_plugin.server_address import IPAddress
 
 Question = tuple[DomainName, RdataType]
+
+_TYPES = (MX, AAAA, A, TLSA, TXT, CNAME)
 
 
 @dataclass(slots=True)
@@ -49,9 +51,14 @@ class CachedLookups(abc.ABC):
     *clock* is in seconds and never goes back.
     """
 
+    signed_zone = "."
+    """A zone that is signed for sure, to see who validates."""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.counts = LookupCounts()
         self._cache = AnswerCache(clock)
+        # What is kept was said before: by somebody who was blind then, or saw.
+        self._sight = Sight(self.look, self._cache.clear, clock)
         self._under_way: dict[Question, asyncio.Task[Answer[Any]]] = {}
 
     @abc.abstractmethod
@@ -59,8 +66,20 @@ class CachedLookups(abc.ABC):
         """Ask for the records of type *rdtype* at *name*, past the cache; never raises."""
 
     @abc.abstractmethod
-    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
-        """Find out who of those asked validates, by the NS records of *zone*, which is signed."""
+    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+        """Find out who of those asked validates, by the NS records of *zone*, by default of `signed_zone`."""
+
+    @abc.abstractmethod
+    async def look(self) -> str | None:
+        """Probe, and return why an answer without DNSSEC given until now proves nothing; None if it does."""
+
+    async def blindness(self, max_age: float) -> str | None:
+        """Return why an answer without DNSSEC proves nothing, as found out *max_age* seconds ago at the most.
+
+        None means that it does, that this is not known, or that the operator
+        wants no DNSSEC.
+        """
+        return await self._sight.blindness(max_age)
 
     async def mx(self, name: DomainName) -> Answer[MXRecord]:
         """Look up the MX records of *name*, following aliases."""
@@ -78,6 +97,11 @@ class CachedLookups(abc.ABC):
         """Look up the TXT records of *name* past the cache; what comes is kept as ever."""
         self._cache.forget((name, TXT))
         return await self._look_up(name, TXT)
+
+    def forget(self, name: DomainName) -> None:
+        """Ask anew for whatever is looked up at *name* next."""
+        for rdtype in _TYPES:
+            self._cache.forget((name, rdtype))
 
     async def alias(self, name: DomainName) -> Answer[DomainName]:
         """Look up the CNAME record of *name* itself."""

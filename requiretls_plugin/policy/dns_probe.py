@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+
+# How long what was found out about the resolvers is believed, in seconds.
+SIGHT_SECONDS = 60.0
 
 
 class Validation(enum.Enum):
@@ -22,3 +28,62 @@ class Probe:
     server: str
     validation: Validation
     why: str
+
+
+def why_blind(probes: Sequence[Probe], asked: Collection[str]) -> str | None:
+    """Return why an answer without DNSSEC from one of those *asked* proves nothing; None if it does, or may.
+
+    It proves nothing from a resolver that does not validate. Where nobody's word
+    counts, that of a resolver that is not believed does not either.
+    """
+    blind = [
+        each for each in probes if each.validation is Validation.DOES_NOT_VALIDATE and each.server in asked
+    ]
+    if not any(each.validation is Validation.VALIDATES for each in probes):
+        blind += [each for each in probes if each.validation is Validation.NOT_BELIEVED]
+    return "; ".join(f"{each.server} {each.validation.value} ({each.why})" for each in blind) or None
+
+
+class Sight:
+    """Knows whether an answer without DNSSEC proves anything, by *look*, which is called seldom.
+
+    *changed* is called when that is no longer as it was. *clock* is in seconds
+    and never goes back.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[str | None]],
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._look = look
+        self._changed = changed
+        self._clock = clock
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        self._blindness: str | None = None
+
+    async def blindness(self, max_age: float) -> str | None:
+        """Return why it proves nothing, None if it does or that is not known.
+
+        What was found out before counts if looking began *max_age* seconds ago or later.
+        """
+        asked_at = self._clock()
+        async with self._looking:
+            if self._looked_at < asked_at - max_age:
+                began = self._clock()
+                self._note(await self._look())
+                self._looked_at = began
+            return self._blindness
+
+    def _note(self, blindness: str | None) -> None:
+        if (blindness is None) is not (self._blindness is None):
+            # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
+            log = logging.getLogger(__name__)
+            if blindness is None:
+                log.info("DNSSEC is validated again")
+            else:
+                log.warning("DNSSEC proves nothing here, neither DANE nor a signed MX: %s", blindness)
+            self._changed()
+        self._blindness = blindness

@@ -10,7 +10,7 @@ from requiretls_plugin.policy.mx_lookup import MailHosts, MXLookup
 from requiretls_plugin.policy.next_hop import Host, NamedHop, NextHop
 from requiretls_plugin.policy.sts import STSFound, STSLookup
 from requiretls_plugin.policy.sts_policy import Mode
-from requiretls_plugin.policy.tlsa_lookup import HostLookup
+from requiretls_plugin.policy.tlsa_lookup import HostAddresses, HostLookup, NoDANE
 
 
 class NameProof(enum.Enum):
@@ -35,6 +35,16 @@ class HostEvidence:
     preference: int
     lookup: HostLookup
 
+    @property
+    def insecure(self) -> bool:
+        """Whether DNSSEC vouches neither for its TLSA records nor for their absence."""
+        lookup = self.lookup
+        return (
+            isinstance(lookup, HostAddresses)
+            and isinstance(lookup.dane, NoDANE)
+            and not lookup.dane.secure_absence
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Evidence:
@@ -43,7 +53,9 @@ class Evidence:
     Two gatherings are never the same, so decisions can be kept by the evidence
     they rest on.
     *mx* is None where no MX lookup was due: at a named hop or an address
-    literal. *port* is the one to be connected to.
+    literal. *port* is the one to be connected to. *blind* says why what is
+    *insecure* proves nothing: whoever answered does not validate. It is None if
+    that is not so, or not known.
     """
 
     next_hop: NextHop
@@ -51,6 +63,14 @@ class Evidence:
     sts: STSLookup
     hosts: tuple[HostEvidence, ...]
     port: int
+    blind: str | None = None
+
+    @property
+    def insecure(self) -> frozenset[Host | NextHop]:
+        """What DNSSEC does not vouch for: the next hop, for its MX records, and hosts, for their TLSA."""
+        hosts = {each.host for each in self.hosts if isinstance(each.host, DomainName) and each.insecure}
+        behind = isinstance(self.mx, MailHosts) and not self.mx.secure
+        return frozenset({*hosts, self.next_hop} if behind else hosts)
 
     def name_proof(self, host: Host, *, accept_testing: bool) -> NameProof:
         """Return who vouches that *host* belongs to the next hop (RFC 8689 section 4.2.1 step 2)."""

@@ -24,7 +24,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe, Validation
+from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import parse_message
 from requiretls_plugin.policy.libunbound_abi import LIBRARY, Callback, Result, load_library
@@ -80,14 +80,19 @@ class LibunboundResolver(CachedLookups):
         """Resolve within `dns.timeout` seconds."""
         return await self._resolve(name.text, rdtype)
 
-    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
         """Find out whether the trust anchor fits: whether the NS records of *zone* come out secure."""
+        zone = zone or self.signed_zone
         answer = await self._resolve(zone, NS)
         if isinstance(answer, LookupFailed):
             return (Probe(LIBRARY, Validation.UNKNOWN, answer.why),)
         if not answer.secure:
             return (Probe(LIBRARY, Validation.DOES_NOT_VALIDATE, f"no trust anchor for {zone}"),)
         return (Probe(LIBRARY, Validation.VALIDATES, f"{zone} is secure"),)
+
+    async def look(self) -> str | None:
+        """Probe, and judge by that."""
+        return why_blind(await self.probe(), {LIBRARY})
 
     async def _resolve(self, name: str, rdtype: RdataType) -> Answer[Any]:
         number = next(self._numbers)

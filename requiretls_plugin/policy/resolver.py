@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.policy.answers import DNSSource
+from requiretls_plugin.policy.dns_probe import SIGHT_SECONDS
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
 from requiretls_plugin.policy.mx_lookup import Candidate, MailHosts, lookup_mx
 from requiretls_plugin.policy.next_hop import DomainHop, NamedHop, NextHop, UNIXSocket
@@ -24,6 +27,14 @@ MAX_HOSTS = 10
 # Long enough to serve a burst of mail, short enough that a change of MTA-STS policy does not wait.
 KEPT_SECONDS = 10.0
 MAX_KEPT = 4096
+
+
+@runtime_checkable
+class Sighted(Protocol):
+    """A DNSSource that knows whether those who are asked validate."""
+
+    async def blindness(self, max_age: float) -> str | None:
+        """As `CachedLookups.blindness`."""
 
 
 class PolicyResolver:
@@ -51,20 +62,27 @@ class PolicyResolver:
         self._clock = clock
         self._kept: OrderedDict[NextHop, tuple[float, Evidence]] = OrderedDict()
 
-    async def evidence(self, next_hop: NextHop, *, recheck_sts: bool = False) -> Evidence:
+    async def evidence(self, next_hop: NextHop, *, recheck: bool = False) -> Evidence:
         """Return the evidence about *next_hop*; failures are part of it, none is raised.
 
-        With *recheck_sts* the MTA-STS policy id is looked up again, as RFC 8461
-        section 5.1 asks before a failure is final.
+        With *recheck* nothing that is kept will do: the MTA-STS policy id is looked
+        up again, as RFC 8461 section 5.1 asks before a failure is final, and so is
+        all of DNS, and whether whoever answers validates.
         """
         until, kept = self._kept.get(next_hop, (0.0, None))
-        if kept is not None and not recheck_sts and self._clock() < until:
+        if kept is not None and not recheck and self._clock() < until:
             return kept
         asked = self._clock()
-        dns = WatchedDNS(self._dns)
-        evidence = await self._gather(dns, next_hop, recheck_sts)
+        dns = WatchedDNS(self._dns, anew=recheck)
+        evidence = await self._gather(dns, next_hop, recheck)
+        if evidence.insecure:
+            # After the answers, so that it is about whoever gave them.
+            evidence = replace(evidence, blind=await self._blindness(0.0 if recheck else SIGHT_SECONDS))
         self._keep(next_hop, asked + min(dns.ttl, KEPT_SECONDS), evidence)
         return evidence
+
+    async def _blindness(self, max_age: float) -> str | None:
+        return await self._dns.blindness(max_age) if isinstance(self._dns, Sighted) else None
 
     def _keep(self, next_hop: NextHop, until: float, evidence: Evidence) -> None:
         self._kept.pop(next_hop, None)
@@ -79,18 +97,18 @@ class PolicyResolver:
         until, _evidence = next(iter(self._kept.values()))
         return until
 
-    async def _gather(self, dns: DNSSource, next_hop: NextHop, recheck_sts: bool) -> Evidence:
+    async def _gather(self, dns: DNSSource, next_hop: NextHop, recheck: bool) -> Evidence:
         if isinstance(next_hop, NamedHop):
-            return await self._of_named(dns, next_hop, recheck_sts)
+            return await self._of_named(dns, next_hop, recheck)
         if isinstance(next_hop.domain, AddressLiteral):
             host = _literal(next_hop.domain.address)
             return Evidence(next_hop, None, NoSTS(), (host,), self._port)
-        return await self._of_domain(dns, next_hop, next_hop.domain, recheck_sts)
+        return await self._of_domain(dns, next_hop, next_hop.domain, recheck)
 
     async def _of_domain(
-        self, dns: DNSSource, next_hop: DomainHop, domain: DomainName, recheck_sts: bool
+        self, dns: DNSSource, next_hop: DomainHop, domain: DomainName, recheck: bool
     ) -> Evidence:
-        sts = asyncio.ensure_future(self._policy(domain, recheck_sts))
+        sts = asyncio.ensure_future(self._policy(domain, recheck))
         try:
             mx = await lookup_mx(dns, domain, own_names=self._own_names)
             hosts: list[HostEvidence] = []
@@ -101,7 +119,7 @@ class PolicyResolver:
         finally:
             sts.cancel()
 
-    async def _of_named(self, dns: DNSSource, next_hop: NamedHop, recheck_sts: bool) -> Evidence:
+    async def _of_named(self, dns: DNSSource, next_hop: NamedHop, recheck: bool) -> Evidence:
         server = next_hop.server
         if isinstance(server, UNIXSocket):
             return Evidence(next_hop, None, NoSTS(), (_literal(server),), 0)
@@ -109,7 +127,7 @@ class PolicyResolver:
             return Evidence(next_hop, None, NoSTS(), (_literal(server.host),), server.port)
         # RFC 8461 section 3.4: with a smart host, its own domain is the policy domain.
         sts, host = await asyncio.gather(
-            self._policy(server.host, recheck_sts), _host(dns, Candidate(server.host, 0), server.port)
+            self._policy(server.host, recheck), _host(dns, Candidate(server.host, 0), server.port)
         )
         return Evidence(next_hop, None, sts, (host,), server.port)
 

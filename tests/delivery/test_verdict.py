@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from requiretls_plugin.delivery.outcome import Disposition
-from requiretls_plugin.delivery.verdict import combined
+from requiretls_plugin.delivery.verdict import combined, excused
 from requiretls_plugin.level import Level
+from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.refusal import Refusal, Sureness
+from requiretls_plugin.policy.tlsa_lookup import NoDANE
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement
+from tests.policy.evidence_by_hand import (
+    ENFORCED,
+    MATCHABLE,
+    NO_TLSA,
+    behind_mx,
+    literal,
+    named,
+    smarthost,
+    without_mx,
+)
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 
@@ -181,6 +194,55 @@ def test_attack_a_server_cannot_choose_the_words_of_a_verdict_about_tls() -> Non
 
     assert "all is well" not in str(verdict.reply)
     assert verdict.server_text is None
+
+
+INSECURE = NoDANE(secure_absence=False)
+EXCUSED = [
+    pytest.param(behind_mx(secure=False), Reason.NAME_NOT_PROVEN, id="unsigned MX"),
+    pytest.param(behind_mx(secure=False, policy=ENFORCED), Reason.CERTIFICATE_NOT_TRUSTED, id="MTA-STS"),
+    pytest.param(
+        behind_mx(secure=True, dane=INSECURE), Reason.CERTIFICATE_NOT_TRUSTED, id="unsigned addresses"
+    ),
+    pytest.param(without_mx(secure=False, dane=INSECURE), Reason.CERTIFICATE_EXPIRED, id="no MX"),
+    pytest.param(named(smarthost(), dane=INSECURE), Reason.CERTIFICATE_NAME_MISMATCH, id="a smarthost"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "reason"), EXCUSED)
+def test_what_lacks_dnssec_because_nobody_validates_is_our_fault(evidence: Evidence, reason: Reason) -> None:
+    """It waits, and is told as our fault; where somebody validates it is the host's."""
+    blind = replace(evidence, blind="127.0.0.1:53 does not validate")
+
+    judged = excused(proved(reason), REQUIRED, blind)
+
+    assert (judged.reason, judged.sureness) == (Reason.CONFIGURATION, Sureness.OUR_FAULT)
+    assert "127.0.0.1:53 does not validate" in judged.why
+    assert excused(proved(reason), REQUIRED, evidence) == proved(reason)
+
+
+NOT_EXCUSED = [
+    pytest.param(behind_mx(secure=False), proved(Reason.REQUIRETLS_NOT_OFFERED), REQUIRED, id="no keyword"),
+    pytest.param(behind_mx(secure=False), proved(Reason.STARTTLS_NOT_OFFERED), REQUIRED, id="no STARTTLS"),
+    pytest.param(behind_mx(secure=False), proved(Reason.NAME_NOT_PROVEN), UNSTATED, id="not required"),
+    pytest.param(behind_mx(secure=False), not_judged(Reason.CONNECTION_LOST), REQUIRED, id="not judged"),
+    pytest.param(
+        behind_mx(secure=True, dane=NO_TLSA), proved(Reason.CERTIFICATE_EXPIRED), REQUIRED, id="all is signed"
+    ),
+    pytest.param(
+        behind_mx(secure=True, dane=MATCHABLE), proved(Reason.DANE_MISMATCH), REQUIRED, id="TLSA mismatch"
+    ),
+    pytest.param(literal(), proved(Reason.NAME_NOT_PROVEN), REQUIRED, id="an address literal"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "refusal", "requirement"), NOT_EXCUSED)
+def test_what_validation_would_not_change_is_no_fault_of_ours(
+    evidence: Evidence, refusal: Refusal, requirement: Requirement
+) -> None:
+    """A blind resolver is no excuse for a host that has no REQUIRETLS."""
+    blind = replace(evidence, blind="127.0.0.1:53 does not validate")
+
+    assert excused(refusal, requirement, blind) == refusal
 
 
 _OF_HOSTS = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import dns.flags
 import dns.message
 import pytest
-from dns.rdatatype import TXT
+from dns.rdatatype import NS, TXT
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, DNSSource, Found, LookupFailed
@@ -299,6 +299,78 @@ def test_where_no_resolver_validates_a_probe_changes_nothing() -> None:
     asyncio.run(one.stub.probe())
 
     assert isinstance(one.txt(), Found)
+
+
+def no_text(ad: bool) -> Script:
+    """Return the script of a resolver that has no records but the root's."""
+    return lambda query: no_error(ad=ad)(query) if query.question[0].rdtype == NS else insecure(query)
+
+
+def blindness(bed: Bed) -> str | None:
+    return asyncio.run(bed.stub.blindness(0.0))
+
+
+@pytest.mark.parametrize(
+    ("script", "trust_ad", "why"),
+    [
+        pytest.param(no_error(ad=True), "loopback", None, id="validates"),
+        pytest.param(
+            no_error(ad=False),
+            "loopback",
+            f"{FIRST} does not validate (no AD bit in the answer for .)",
+            id="no AD",
+        ),
+        pytest.param(no_error(ad=False), "never", None, id="no AD, and none is wanted"),
+        pytest.param(no_error(ad=True), "never", None, id="AD, and none is wanted"),
+        pytest.param(lame, "loopback", None, id="not known: SERVFAIL"),
+        pytest.param(silent, "loopback", None, id="not known: silence"),
+    ],
+)
+def test_an_answer_without_dnssec_proves_nothing_if_nobody_validates(
+    script: Script, trust_ad: str, why: str | None
+) -> None:
+    """Unless the operator wants it so."""
+    assert blindness(bed(script, trust_ad=trust_ad)) == why
+
+
+def test_a_resolver_whose_word_does_not_count_proves_nothing_by_its_silence() -> None:
+    """Its AD bit would not count either."""
+    elsewhere = Bed({"192.0.2.1:53": no_error(ad=True)})
+
+    why = blindness(elsewhere)
+
+    assert why is not None
+    assert why.startswith("192.0.2.1:53 validates, but dns.trust_ad says not to believe it")
+
+
+def test_one_of_two_that_stops_validating_makes_what_it_said_worthless_and_is_left_out() -> None:
+    """Until the next look its answers are doubted, from then on the other is asked."""
+    sees = {FIRST: True}
+    both = bed(lambda query: no_text(sees[FIRST])(query), no_text(ad=True))
+    assert blindness(both) is None
+    both.txt()
+    assert both.counts() == [2, 1]
+
+    sees[FIRST] = False
+    assert FIRST in (blindness(both) or "")
+    assert blindness(both) is None
+    both.txt()
+    assert both.counts() == [4, 4]
+
+
+def test_what_a_blind_resolver_said_is_forgotten_when_it_sees_again() -> None:
+    """Else mail would go without DANE until the last TTL is over."""
+    sees = {FIRST: False}
+    one = bed(lambda query: no_text(sees[FIRST])(query))
+    assert blindness(one) is not None
+    one.txt()
+    one.txt()
+    assert one.counts() == [2]
+
+    sees[FIRST] = True
+    assert blindness(one) is None
+    one.txt()
+    assert one.counts() == [4]
 
 
 def test_absence_is_final_too() -> None:

@@ -40,8 +40,31 @@ class SlowLookups(CachedLookups):
         await self.gate.wait()
         return self.answer
 
-    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
         return ()
+
+    async def look(self) -> None:
+        return None
+
+
+def test_what_is_forgotten_is_asked_anew() -> None:
+    """Whatever was asked about the name, and nothing else."""
+
+    async def inside() -> None:
+        lookups = SlowLookups(TEXT)
+        lookups.gate.set()
+        other = DomainName("other.test")
+        for name in (NAME, NAME, other):
+            await lookups.txt(name)
+            await lookups.mx(name)
+        lookups.forget(NAME)
+        for name in (NAME, other):
+            await lookups.txt(name)
+            await lookups.mx(name)
+
+        assert [name for name, _ in lookups.asked] == [NAME, NAME, other, other, NAME, NAME]
+
+    asyncio.run(inside())
 
 
 def test_lookups_for_the_same_question_share_one() -> None:

@@ -6,11 +6,13 @@ import asyncio
 import gc
 import ssl
 import weakref
+from typing import Any
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.level import Level
 from requiretls_plugin.policy.cache_memory import MemoryCache
 from requiretls_plugin.policy.demand import Rules, demand_for
+from requiretls_plugin.policy.dns_probe import SIGHT_SECONDS
 from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.resolver import KEPT_SECONDS, PolicyResolver
@@ -72,3 +74,50 @@ def test_attack_evidence_about_many_domains_does_not_fill_the_memory() -> None:
         return seen
 
     asyncio.run(run())
+
+
+class _SightedDNS(FakeDNS):
+    """Says that nobody validates, and notes how fresh that has to be, and what it had to forget."""
+
+    def __init__(self, **arguments: Any) -> None:
+        zone = {"a.example": {"MX": ["10 mx.a.example"]}, "mx.a.example": {"A": ["192.0.2.1"]}}
+        super().__init__(zone, **arguments)
+        self.looks: list[float] = []
+        self.forgotten: list[DomainName] = []
+
+    async def blindness(self, max_age: float) -> str | None:
+        self.looks.append(max_age)
+        return "127.0.0.1:53 does not validate"
+
+    def forget(self, name: DomainName) -> None:
+        self.forgotten.append(name)
+
+
+async def _evidence(dns: FakeDNS, *, recheck: bool = False) -> Evidence:
+    sts = STSResolver(dns, MemoryCache(), MTASTSSettings(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    resolver = PolicyResolver(dns, sts, port=25, clock=_Clock())
+    return await resolver.evidence(DomainHop(DomainName("a.example")), recheck=recheck)
+
+
+def test_whether_anybody_validates_is_asked_where_dnssec_does_not_vouch_for_all() -> None:
+    """It may be a minute old then."""
+    signed, unsigned = _SightedDNS(), _SightedDNS(unsigned=["mx.a.example"])
+
+    seen, doubted = asyncio.run(_evidence(signed)), asyncio.run(_evidence(unsigned))
+
+    assert (seen.blind, signed.looks) == (None, [])
+    assert doubted.blind == "127.0.0.1:53 does not validate"
+    assert doubted.insecure == {DomainName("mx.a.example")}
+    assert unsigned.looks == [SIGHT_SECONDS]
+    assert unsigned.forgotten == []
+
+
+def test_before_a_failure_is_final_everything_is_asked_anew() -> None:
+    """The answers first, then who gave them."""
+    dns = _SightedDNS(unsigned=["."])
+
+    evidence = asyncio.run(_evidence(dns, recheck=True))
+
+    assert evidence.insecure == {DomainName("mx.a.example"), DomainHop(DomainName("a.example"))}
+    assert {"a.example", "mx.a.example"} <= {name.text for name in dns.forgotten}
+    assert dns.looks == [0.0]

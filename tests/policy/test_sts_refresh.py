@@ -177,8 +177,11 @@ class CountedLookups(CachedLookups):
         self.asked += 1
         return Found((b"v=STSv1; id=%d" % self.asked,), secure=True, canonical=name, ttl=300.0)
 
-    async def probe(self, zone: str = ".") -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
         return ()
+
+    async def look(self) -> None:
+        return None
 
 
 def test_real_dns_source_can_be_asked_past_its_cache() -> None:

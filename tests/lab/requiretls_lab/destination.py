@@ -35,6 +35,13 @@ class Destination:
         self.certificate, self.script = self._described
         self.connections: list[Connection] = []
 
+    async def forget(self) -> None:
+        """Forget messages, and connections that have ended; nobody is disturbed."""
+        self.connections = [connection for connection in self.connections if connection.open]
+        for connection in self.connections:
+            connection.messages.clear()
+            connection.commands.clear()
+
     @property
     def busy(self) -> bool:
         """Whether a connection is open."""

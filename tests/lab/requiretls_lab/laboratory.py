@@ -94,6 +94,11 @@ class Laboratory:
                 raise LabError(f"connections are still open at {', '.join(open_at)}")
             time.sleep(0.002)
 
+    def forget(self) -> None:
+        """Forget what mail servers recorded, while they go on: a long run would fill the memory."""
+        for destination in self._servers.destinations.values():
+            self._loop.run(destination.forget())
+
     # What tests change.
 
     def stop(self, server: Destination | PolicySite) -> None:

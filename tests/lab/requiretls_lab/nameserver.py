@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -139,6 +140,11 @@ class Nameserver:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send unbound a signal: SIGSTOP lets it hang until SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def restart(self, zones: SignedZones | None = None) -> None:
         """Start again with an empty cache, and with other *zones* if given."""

@@ -1,0 +1,1 @@
+"""What breaks around a running server, really broken: `make test` in small, `make faults` at full size."""
