@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -49,8 +50,11 @@ class HeldFile:
         os.close(self._descriptor)
 
 
-def due_files(queue_dir: str) -> Iterator[Path]:
-    """Yield the files of a queue that are due, the one that is due longest first."""
+def due_files(queue_dir: str, longest_wait: float = math.inf) -> Iterator[Path]:
+    """Yield the files of a queue that are due, the one that is due longest first.
+
+    One that would be due only after *longest_wait* seconds is due now: the clock went back.
+    """
     now = time.time()
     found: list[tuple[float, str]] = []
     for folder in _FOLDERS:
@@ -59,11 +63,15 @@ def due_files(queue_dir: str) -> Iterator[Path]:
                 with contextlib.suppress(FileNotFoundError):
                     found.append((entry.stat().st_mtime, entry.path))
     for due, path in sorted(found):
-        if due <= now:
+        if _is_due(due, now, longest_wait):
             yield Path(path)
 
 
-def hold(path: Path) -> HeldFile | None:
+def _is_due(due: float, now: float, longest_wait: float) -> bool:
+    return not 0 < due - now <= longest_wait
+
+
+def hold(path: Path, longest_wait: float = math.inf) -> HeldFile | None:
     """Return the file, held, or None if it is gone, somebody else holds it, or it is not due any more."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -73,7 +81,8 @@ def hold(path: Path) -> HeldFile | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever held it before may have removed or postponed it since it was found.
         current = path.stat()
-        if current.st_ino == os.fstat(descriptor).st_ino and current.st_mtime <= time.time():
+        due = _is_due(current.st_mtime, time.time(), longest_wait)
+        if current.st_ino == os.fstat(descriptor).st_ino and due:
             return HeldFile(path, descriptor)
     except (BlockingIOError, FileNotFoundError):
         pass

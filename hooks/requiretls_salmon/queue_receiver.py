@@ -97,11 +97,11 @@ class QueueReceiver:
     def _hand_out(self) -> bool:
         """Give every message that is due to a worker; return whether there was one."""
         some = False
-        for path in due_files(self.queue.dir):
+        for path in due_files(self.queue.dir, self.longest_wait):
             if path in self._held or self._too_large(path):
                 continue
             self._free.acquire()
-            held = None if self._stopping.is_set() else hold(path)
+            held = None if self._stopping.is_set() else hold(path, self.longest_wait)
             if held is None:
                 self._free.release()
                 continue

@@ -115,7 +115,8 @@ class FallbackCache:
 
     async def _works_again(self, retry_at: float) -> bool:
         now = self._clock()
-        if now < retry_at:
+        # A longer wait than that was never meant: the clock went back.
+        if math.isinf(retry_at) or 0 < retry_at - now <= RETRY_SECONDS:
             return False
         # Set first: of many messages that wait, one tries.
         self._retry_at = now + RETRY_SECONDS

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 # When a policy was last used matters by the month; it is written down by the hour.
 _TOUCH_EVERY = 3600.0
 
+# A policy fetched later than now plus this was fetched by a clock that was wrong.
+_CLOCKS_DIFFER = 3600.0
+
 # How many policies are refreshed at once.
 _REFRESHES = 5
 
@@ -148,7 +151,8 @@ class STSResolver:
         if isinstance(record, NoSTS):
             # RFC 8461 section 3.1: a policy that is cached outlives its record.
             return record if cached is None else _in_mode(cached, fresh=False)
-        if cached is not None and cached.record_id == record:
+        believed = cached is not None and cached.fetched <= self._clock() + _CLOCKS_DIFFER
+        if cached is not None and believed and cached.record_id == record:
             await self._touch(cached)
             return _in_mode(cached, fresh=True)
         fetched = await self._renewal.renew(domain, record)

@@ -331,7 +331,7 @@ def test_attack_a_large_file_that_another_process_took_ends_nothing(
     push(store)
     gone = [Path(store.dir, "new", "1.taken.by-another")]
     monkeypatch.setattr(
-        "requiretls_salmon.queue_receiver.due_files", lambda folder: [*gone, *due_files(folder)]
+        "requiretls_salmon.queue_receiver.due_files", lambda *where: [*gone, *due_files(*where)]
     )
 
     run(store, size_limit=10, oversize_dir=str(tmp_path / "large") if put_aside else None)
