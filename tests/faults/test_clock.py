@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from salmon import queue
 
+from requiretls_lab.authority import Authority
 from requiretls_plugin.policy.cache import open_cache
 from requiretls_plugin.policy.cache_fallback import RETRY_SECONDS
 from requiretls_plugin.policy.sts import STSUnavailable
 from requiretls_plugin.policy.sts_cache import DAY
 from requiretls_plugin.policy.sts_failure import BACK_OFF
 from requiretls_salmon.queue_files import due_files, hold
-from tests.lab.authority import Authority
 from tests.policy.broken_stores import EXAMPLE
 from tests.policy.sts_entries import Clock, entry
 from tests.policy.sts_world import BROKEN, World, play_in
@@ -55,7 +55,7 @@ WALL_CLOCK = {
 
 
 def test_only_what_outlives_the_process_goes_by_the_wall_clock() -> None:
-    """Timeouts, TTLs, kept sessions and kept evidence do not: whoever adds to this list says why it is right."""
+    """Timeouts, TTLs, kept sessions and evidence do not: whoever adds to this list says why it is right."""
     reading = re.compile(r"\btime\.time\b|datetime\.now\(|utcnow\(|date\.today\(")
     found = {
         str(path.relative_to(ROOT))

@@ -10,6 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
+from requiretls_lab.authority import Issuer, Leaf
+from requiretls_lab.domains import Domain, MailHost
+from requiretls_lab.laboratory import Laboratory
+from requiretls_lab.resolver_proxy import Middlebox
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
 from requiretls_plugin.findings import judge
@@ -19,10 +23,6 @@ from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.settings import Settings
 from tests.delivery.delivering import delivered_by, in_words, message, plugins
-from tests.lab.authority import Issuer, Leaf
-from tests.lab.domains import Domain, MailHost
-from tests.lab.laboratory import Laboratory
-from tests.lab.resolver_proxy import Middlebox
 
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
 
