@@ -189,7 +189,7 @@ class Engine:
     async def _send(self, notice: Notice) -> None:
         try:
             await send_notice(self.deliver_as_it_is, notice)
-        except EngineStopped as error:  # and what it is about has gone out: its outcomes stand
+        except (EngineStopped, PluginError) as error:  # what it is about has gone out: its outcomes stand
             logging.getLogger(__name__).error("notice to %s not sent: %s", notice.recipient, error)
 
     async def deliver_as_it_is(

@@ -68,9 +68,12 @@ def notices_in(place: str, answer: Any, message: Message) -> tuple[Notice, ...]:
         raise PluginError(f"{place} returned a Notice, but {why}")
     for notice in notices:
         _check_fields(place, notice)
-        if notice.message.return_path is not None:
-            why = "it needs the null return path, or notices about notices would follow"
-            raise PluginError(f"{place} returned a Notice with a return path: {why}")
+        for each in (notice, notice.fallback):
+            if each is not None and each.message.return_path is not None:
+                why = "it needs the null return path, or notices about notices would follow"
+                raise PluginError(f"{place} returned a Notice with a return path: {why}")
+        if notice.fallback is not None and notice.fallback.fallback is not None:
+            raise PluginError(f"{place} returned a Notice whose fallback has a fallback: one is enough")
     return notices
 
 
@@ -98,7 +101,9 @@ def _check_type(place: str, answer: Any, *allowed: type) -> None:
 
 
 def _check_fields(place: str, answer: Any) -> None:
-    if (wrong := wrong_field_within(answer)) is not None:
+    with Contained(place):  # as when fields are nested too deeply
+        wrong = wrong_field_within(answer)
+    if wrong is not None:
         raise PluginError(f"{place} returned a {type(answer).__name__} with a wrong {wrong}")
 
 

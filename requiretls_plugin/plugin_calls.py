@@ -114,7 +114,7 @@ class PluginCalls:
                 answer = caller.call_extra([wrapped.awaitable], told)
                 outcomes = await answer if inspect.isawaitable(answer) else answer
                 if outcomes is None:
-                    return await wrapped.outcomes()
+                    return await wrapped.outcomes(where)
                 return outcomes_in(where, outcomes, recipients)
         except PluginError as error:
             if wrapped.settled is None:
@@ -215,6 +215,7 @@ class _Wrapped:
 
     def __init__(self, delivery: Coroutine[Any, Any, tuple[Outcome, ...] | None]) -> None:
         self.settled: tuple[Outcome, ...] | None = None
+        self._done = False
         self._delivery = delivery
         self._awaited = self._run()
 
@@ -222,9 +223,16 @@ class _Wrapped:
         """Return what a wrapper's `yield` gives."""
         return self._awaited
 
-    async def outcomes(self) -> tuple[Outcome, ...] | None:
-        """Return the outcomes; deliver, if no wrapper has had that done."""
-        return await self._awaited if _not_begun(self._awaited) else self.settled
+    async def outcomes(self, where: str) -> tuple[Outcome, ...] | None:
+        """Return the outcomes; deliver, if no wrapper has had that done.
+
+        Raises PluginError if the delivery failed, whatever *where* made of that.
+        """
+        if _not_begun(self._awaited):
+            return await self._awaited
+        if not self._done:
+            raise PluginError(f"{where} returned None after a delivery that came to nothing")
+        return self.settled
 
     def close(self) -> None:
         """Forget the delivery, if it has not begun."""
@@ -234,6 +242,7 @@ class _Wrapped:
 
     async def _run(self) -> tuple[Outcome, ...] | None:
         self.settled = await self._delivery
+        self._done = True
         return self.settled
 
 

@@ -20,18 +20,20 @@ def held_to_requirement(cause: Message, notice: Notice) -> Notice:
     """
     if cause.requirement is not Requirement.REQUIRED:
         return notice
-    fallback = None if notice.fallback is None else held_to_requirement(cause, notice.fallback)
-    if notice.fallback is not None and fallback is not None and fallback.message != notice.fallback.message:
-        fallback = None
-    message = notice.message
-    if message.requirement is not Requirement.REQUIRED and _quotes(message.content, cause):
+    message, fallback = notice.message, notice.fallback
+    if _gives_away(message, cause):
         tag = Tag(Requirement.REQUIRED, Origin.PLUGIN)
         content = inherit_into(message.content, tag)
         message = replace(message, content=content, mail_parameter=True, tag=tag)
+    if fallback is not None and _gives_away(fallback.message, cause):
+        fallback = None
     return replace(notice, message=message, fallback=fallback)
 
 
-def _quotes(content: bytes, cause: Message) -> bool:
-    whole = with_crlf(content)
+def _gives_away(message: Message, cause: Message) -> bool:
+    """Return whether *message* has header or body of *cause* in it without being REQUIRED itself."""
+    if message.requirement is Requirement.REQUIRED:
+        return False
+    whole = with_crlf(message.content)
     parts = (cause.header, cause.content[len(cause.header) :])
     return any(part in whole for part in (with_crlf(part).strip() for part in parts) if part)

@@ -63,6 +63,13 @@ def _odd(value: Any, **fields: Any) -> Any:
     return replace(value, **fields)
 
 
+def _nested(depth: int) -> Notice:
+    notice = NOTICE
+    for _ in range(depth):
+        notice = replace(NOTICE, fallback=notice)
+    return notice
+
+
 async def _coroutine() -> None:
     """Never to be awaited."""
 
@@ -227,11 +234,22 @@ def test_a_next_hop_of_any_kind_is_taken_as_it_is(hop: Any) -> None:
             id="deep inside",
         ),
         pytest.param(Notice(MESSAGE, NOTICE.recipient), "null return path", id="a return path"),
+        pytest.param(
+            replace(NOTICE, fallback=Notice(MESSAGE, NOTICE.recipient)),
+            "null return path",
+            id="a fallback with a return path",
+        ),
+        pytest.param(
+            replace(NOTICE, fallback=replace(NOTICE, fallback=NOTICE)),
+            "whose fallback has a fallback",
+            id="a fallback's fallback",
+        ),
+        pytest.param(_nested(5_000), "RecursionError", id="fallbacks without end"),
     ],
 )
 def test_attack_a_notice_that_cannot_be_sent_is_refused(notice: Any, complaint: str) -> None:
     """Before it gets between a delivery and its outcome."""
-    with pytest.raises(PluginError, match=r"^plugin odd returned ") as raised:
+    with pytest.raises(PluginError, match=r"^plugin odd( returned |: )") as raised:
         _notices([notice])
 
     assert complaint in str(raised.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -271,6 +272,24 @@ def test_a_wrapper_that_returns_nothing_leaves_the_delivery_to_the_others(awaiti
 
     assert deliver(plugin=plugin, forgetful=Forgetful()) == outcomes
     assert len(plugin.calls) == 1
+
+
+def test_a_wrapper_that_hides_a_failed_delivery_does_not_have_it_done_by_others() -> None:
+    """What a deciding plugin raises defers the message, whoever looks away."""
+
+    class Hiding:
+        @hookimpl(wrapper=True)
+        def requiretls_deliver(self) -> Generator[None, Awaitable[Any], Any]:
+            outcomes = yield
+
+            async def hidden() -> None:
+                with contextlib.suppress(PluginError):
+                    await outcomes
+
+            return hidden()
+
+    with pytest.raises(PluginError, match="returned None after a delivery that came to nothing"):
+        deliver(broken=Delivering(KeyError("x")), hiding=Hiding())
 
 
 # Mistakes

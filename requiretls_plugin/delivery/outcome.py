@@ -94,7 +94,8 @@ class Attempt:
 class Notice:
     """A message that is sent because of another one: a bounce, a delay notice.
 
-    *fallback* is what to send instead where this one, being REQUIRED, cannot go.
+    *fallback* is what to send instead where this one, being REQUIRED, cannot
+    go; it has none itself.
     """
 
     message: Message
