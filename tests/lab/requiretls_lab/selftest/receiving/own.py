@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import functools
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from requiretls_aiosmtpd import SMTPSession, Transaction, bound_tcp_socket, server_tls_context
+from requiretls_aiosmtpd.connection import Connection
 from requiretls_lab.background_loop import BackgroundLoop
 from requiretls_lab.selftest.receiving.target import Server, looked_at
 from requiretls_plugin.engine import Engine
@@ -38,6 +39,7 @@ def own_receiver(settings: Settings) -> Iterator[Server]:
     tls = server_tls_context(receive.certificate, receive.private_key)
     keeper = _Keeper(settings)
     listener = bound_tcp_socket("127.0.0.1", 0)
+    connections: set[Connection] = set()
     loop = BackgroundLoop()
 
     async def serve() -> asyncio.Server:
@@ -48,6 +50,7 @@ def own_receiver(settings: Settings) -> Iterator[Server]:
             advertise=receive.advertise,
             hostname=str(settings.hostname),
             tls_context=tls,
+            open_connections=connections,
             loop=running,
         )
         return await running.create_server(session, sock=listener)
@@ -70,14 +73,16 @@ def own_receiver(settings: Settings) -> Iterator[Server]:
                 )
             )
         finally:
-            loop.run(_end(server))
+            loop.run(_end(server, connections))
     finally:
         loop.stop()
 
 
-async def _end(server: asyncio.Server) -> None:
+async def _end(server: asyncio.Server, connections: Set[Connection]) -> None:
+    """Stop listening, break off *connections*, and return once the last has taken note of it."""
     server.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    for connection in list(connections):
+        if isinstance(connection.transport, asyncio.Transport):
+            connection.transport.abort()
+    while connections:  # noqa: ASYNC110 - a connection that ends tells its set and nobody else
+        await asyncio.sleep(0)
