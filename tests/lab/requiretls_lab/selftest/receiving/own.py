@@ -79,10 +79,12 @@ def own_receiver(settings: Settings) -> Iterator[Server]:
 
 
 async def _end(server: asyncio.Server, connections: Set[Connection]) -> None:
-    """Stop listening, break off *connections*, and return once the last has taken note of it."""
+    """Stop listening, hang up on all *connections*, and return once they have taken note of it."""
     server.close()
     for connection in list(connections):
-        if isinstance(connection.transport, asyncio.Transport):
-            connection.transport.abort()
-    while connections:  # noqa: ASYNC110 - a connection that ends tells its set and nobody else
-        await asyncio.sleep(0)
+        if connection.transport is not None:
+            connection.transport.close()
+    with contextlib.suppress(TimeoutError):  # a leftover is no reason to lose what was found
+        async with asyncio.timeout(5):
+            while connections:  # noqa: ASYNC110 - a connection that ends tells its set and nobody else
+                await asyncio.sleep(0.01)
