@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from requiretls_lab.authority import Certificate
 from requiretls_lab.channel import Channel
 from requiretls_lab.destination import Destination
 from requiretls_lab.smtp_record import Connection
 from requiretls_lab.smtp_script import Script
 from requiretls_lab.smtp_session import Session
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AsksForACertificate(Certificate):
+    """A server that refuses clients without a certificate, which TLS 1.3 does after the handshake."""
+
+    @classmethod
+    def like(cls, certificate: Certificate) -> AsksForACertificate:
+        """Return such a server's certificate, the same as *certificate* otherwise."""
+        fields = dataclasses.fields(Certificate)
+        return cls(**{field.name: getattr(certificate, field.name) for field in fields})
+
+    def server_context(
+        self,
+        minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+        maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    ) -> ssl.SSLContext:
+        context = Certificate.server_context(self, minimum, maximum)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.chain_file)
+        return context
 
 
 class OtherServer:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import ssl
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
-from requiretls_lab.authority import EXPIRED, Certificate, Leaf
+from requiretls_lab.authority import EXPIRED, Leaf
 from requiretls_lab.domains import Domain, MailHost, Policy
 from requiretls_lab.laboratory import Laboratory
 from requiretls_lab.smtp_script import Act, Answer, Drip, Endless, Offer, Script
@@ -20,6 +19,7 @@ from requiretls_plugin.engine import Engine
 from requiretls_plugin.requirement import Requirement
 from tests.delivery.cutting_wire import CuttingWire, free_port
 from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
+from tests.delivery.other_servers import AsksForACertificate
 
 REQUIRED, UNSTATED, OPTIONAL = Requirement.REQUIRED, Requirement.UNSTATED, Requirement.OPTIONAL
 
@@ -266,27 +266,11 @@ def test_attack_handshake_broken(lab: Laboratory, answer: Answer, verdict: str, 
     assert "STARTTLS" not in clear.verbs
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AsksForACertificate(Certificate):
-    """A server that refuses clients without a certificate, which TLS 1.3 does after the handshake."""
-
-    def server_context(
-        self,
-        minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
-        maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    ) -> ssl.SSLContext:
-        context = Certificate.server_context(self, minimum, maximum)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(self.chain_file)
-        return context
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_attack_alert_after_our_side_of_the_handshake(lab: Laboratory, version: ssl.TLSVersion) -> None:
     """In TLS 1.3 a server's refusal comes when we think that all is done."""
     host = lab.destination(HOST)
-    fields = {field.name: getattr(host.certificate, field.name) for field in dataclasses.fields(Certificate)}
-    host.certificate = AsksForACertificate(**fields)
+    host.certificate = AsksForACertificate.like(host.certificate)
 
     assert result(lab, Script(maximum_version=version)) == "failed 550 5.7.10 tls-handshake-failed"
 

@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 
 from requiretls_lab.laboratory import Laboratory
-from requiretls_lab.smtp_script import Act, Script
+from requiretls_lab.smtp_script import Act, Answer, Script
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.delivery import opening
 from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.demand import Demand
-from requiretls_plugin.policy.refusal import Refusal
+from requiretls_plugin.policy.next_hop import UNIXSocket
+from requiretls_plugin.policy.refusal import Peer, Refusal, Sureness
 from requiretls_plugin.reason import Reason
-from tests.delivery.demands import ANYTHING, PKIX
+from requiretls_plugin.reply import Reply
+from tests.delivery.demands import ANYTHING, ENCRYPTED, IF_TLS_FAILS_CLEARTEXT, PKIX
+from tests.delivery.other_servers import AsksForACertificate
 
 HOST = DomainName("mx.dnssec-pkix.test")
 
@@ -94,6 +97,211 @@ def test_a_host_without_addresses_is_not_reached(lab: Laboratory) -> None:
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.HOST_UNREACHABLE
+
+
+def refused(
+    reason: Reason, sureness: Sureness, why: str, reply: Reply | None = None, text: str | None = None
+) -> Refusal:
+    return Refusal(reason, sureness, why, HOST.text, reply, text)
+
+
+BREAKS = [
+    pytest.param(
+        "greeting",
+        b"nonsense\r\n",
+        refused(Reason.PROTOCOL_VIOLATION, Sureness.NOT_JUDGED, "this is no SMTP reply: 'nonsense'"),
+        id="no SMTP",
+    ),
+    pytest.param(
+        "EHLO",
+        Act.CLOSE,
+        refused(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, "connection closed by the server"),
+        id="closed",
+    ),
+    pytest.param(
+        "EHLO", Act.SILENCE, refused(Reason.CONNECTION_LOST, Sureness.NOT_JUDGED, "timed out"), id="silence"
+    ),
+    pytest.param(
+        "greeting",
+        "554 5.3.2 no mail here",
+        refused(
+            Reason.REJECTED,
+            Sureness.PROVED,
+            "greeting was answered '554 5.3.2 no mail here'",
+            Reply(554, "5.3.2", "no mail here"),
+            "554 5.3.2 no mail here",
+        ),
+        id="refused for good",
+    ),
+]
+
+
+@pytest.mark.parametrize(("step", "answer", "expected"), BREAKS)
+def test_a_refusal_says_what_happened_and_between_whom(
+    lab: Laboratory, step: str, answer: Answer, expected: Refusal
+) -> None:
+    """Reason, sureness, words, the server's own where they decided, and both ends of the connection."""
+    lab.destination(LIVE).script = Script(replies={step: answer})
+
+    refusal = asyncio.run(opened(addressed(lab, PKIX, LIVE), rules(lab, command_timeout=0.2)))
+
+    assert refusal == expected
+    assert isinstance(refusal, Refusal)
+    [connection] = lab.destination(LIVE).connections
+    assert refusal.peer == Peer(lab.destination(LIVE).address, connection.peer)
+
+
+def test_a_refusal_says_what_the_server_called_itself(lab: Laboratory) -> None:
+    """Some machines answer for others; the operator wants to know which it was."""
+    lab.destination(LIVE).script = Script(replies={"STARTTLS": Act.RESET})
+
+    refusal = asyncio.run(opened(addressed(lab, PKIX, LIVE), rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.peer is not None
+    assert refusal.peer.greeted_as == LIVE
+
+
+def test_attack_an_alert_after_our_side_of_the_handshake_is_a_proof(lab: Laboratory) -> None:
+    """In TLS 1.3 a server that wants a certificate of ours says so when we think that all is done."""
+    host = lab.destination(LIVE)
+    host.certificate = AsksForACertificate.like(host.certificate)
+
+    refusal = asyncio.run(opened(addressed(lab, ENCRYPTED, LIVE), rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.sureness) == (Reason.TLS_HANDSHAKE_FAILED, Sureness.PROVED)
+    assert refusal.host == LIVE
+    assert refusal.why.startswith("TLS: [SSL: ")
+
+
+def test_a_host_that_is_not_reached_is_named_with_its_port_and_the_cause(lab: Laboratory) -> None:
+    """There is no other end of a connection to tell."""
+    demand = addressed(lab, ANYTHING, DEAD)
+
+    refusal = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal == refused(Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, refusal.why)
+    assert refusal.why.startswith(f"no connection to {lab.destination(DEAD).address} port {lab.port}: ")
+    assert "[Errno " in refusal.why
+    assert refusal.peer is None
+
+
+def test_a_socket_that_is_not_there_is_named_by_its_path(lab: Laboratory, tmp_path: Path) -> None:
+    """It has no port."""
+    demand = replace(
+        ANYTHING, host=UNIXSocket(f"{tmp_path}/none"), addresses=(UNIXSocket(f"{tmp_path}/none"),)
+    )
+
+    refusal = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.why.startswith(f"no connection to unix:{tmp_path}/none: ")
+
+
+@pytest.mark.parametrize("step", ["handshake", "EHLO in TLS"])
+@pytest.mark.parametrize("act", [Act.CLOSE, b"nonsense\r\n"])
+@pytest.mark.requirement("8689-4.2.2-2")
+def test_tls_that_breaks_where_it_need_not_be_leads_to_one_more_try_without_it(
+    lab: Laboratory, step: str, act: Answer
+) -> None:
+    """On a new connection, and there STARTTLS is not even said."""
+    lab.destination(LIVE).script = Script(replies={step: act})
+
+    session = asyncio.run(opened(addressed(lab, IF_TLS_FAILS_CLEARTEXT, LIVE), rules(lab)))
+
+    assert isinstance(session, Session)
+    assert session.proof.tls is None
+    assert ["STARTTLS" in each.verbs for each in lab.destination(LIVE).connections] == [True, False]
+
+
+def test_a_refusal_in_good_order_leads_to_no_try_without_tls(lab: Laboratory) -> None:
+    """What a server says in SMTP it would say again."""
+    lab.destination(LIVE).script = Script(replies={"EHLO": "450 4.3.2 later"})
+
+    refusal = asyncio.run(opened(addressed(lab, IF_TLS_FAILS_CLEARTEXT, LIVE), rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert len(lab.destination(LIVE).connections) == 1
+
+
+ELSEWHERE = DomainName("mx.elsewhere.test")
+
+
+def test_a_trial_that_succeeds_leaves_nothing_to_tell(lab: Laboratory) -> None:
+    """The session would have been good enough for the policy in force."""
+    demand = replace(addressed(lab, ANYTHING, LIVE), trial_name=HOST)
+
+    session = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(session, Session)
+    assert session.trial is None
+    assert session.demand == demand
+    assert session.proof.authenticated
+    assert len(lab.destination(LIVE).connections) == 1
+
+
+def test_a_trial_that_fails_is_told_and_the_session_is_made_all_the_same(lab: Laboratory) -> None:
+    """RFC 8461 section 5: mode testing delivers, and reports what would have failed."""
+    demand = replace(addressed(lab, ANYTHING, LIVE), trial_name=ELSEWHERE)
+
+    session = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(session, Session)
+    assert session.demand == demand
+    assert session.proof.tls is not None
+    assert session.proof.tls.verdict is None
+    assert session.trial == refused(
+        Reason.CERTIFICATE_NAME_MISMATCH, Sureness.PROVED, f"the certificate is not for {ELSEWHERE}"
+    )
+    assert len(lab.destination(LIVE).connections) == 2
+
+
+def test_a_trial_fails_for_want_of_starttls_too(lab: Laboratory) -> None:
+    """And the message goes in cleartext, as it would without a policy."""
+    lab.destination(LIVE).script = Script(starttls=False)
+    demand = replace(addressed(lab, ANYTHING, LIVE), trial_name=HOST)
+
+    session = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(session, Session)
+    assert session.proof.tls is None
+    assert session.trial is not None
+    assert session.trial.reason is Reason.STARTTLS_NOT_OFFERED
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "reason"),
+    [
+        pytest.param(DEAD, None, Reason.HOST_UNREACHABLE, id="not reached"),
+        pytest.param(LIVE, "450 4.3.2 later", Reason.REJECTED, id="put off"),
+    ],
+)
+def test_what_has_nothing_to_do_with_the_policy_on_trial_is_not_tried_again(
+    lab: Laboratory, host: str, answer: str | None, reason: Reason
+) -> None:
+    """It would end the same way."""
+    lab.destination(host).script = Script(replies={"greeting": answer} if answer else {})
+    demand = replace(addressed(lab, ANYTHING, host), trial_name=HOST)
+
+    refusal = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is reason
+    assert len(lab.destination(host).connections) == (answer is not None)
+
+
+def test_a_trial_of_a_host_that_answers_to_nobody_ends_in_its_real_refusal(lab: Laboratory) -> None:
+    """What the server does without the policy decides."""
+    lab.destination(LIVE).script = Script(replies={"EHLO": b"nonsense\r\n"})
+    demand = replace(addressed(lab, ANYTHING, LIVE), trial_name=HOST)
+
+    refusal = asyncio.run(opened(demand, rules(lab)))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.PROTOCOL_VIOLATION
+    assert len(lab.destination(LIVE).connections) == 2
 
 
 def open_files() -> int:

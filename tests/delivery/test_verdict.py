@@ -16,8 +16,9 @@ from requiretls_plugin.policy.evidence import Evidence
 from requiretls_plugin.policy.refusal import Refusal, Sureness
 from requiretls_plugin.policy.tlsa_lookup import NoDANE
 from requiretls_plugin.reason import Reason
-from requiretls_plugin.reply import Reply
+from requiretls_plugin.reply import REQUIRETLS_NOT_SUPPORTED, Reply
 from requiretls_plugin.requirement import Requirement
+from requiretls_plugin.security import Security
 from tests.policy.evidence_by_hand import (
     ENFORCED,
     MATCHABLE,
@@ -147,6 +148,11 @@ def test_a_relaxed_required_message_never_fails_for_want_of_tls() -> None:
         pytest.param(
             [Reason.STARTTLS_REFUSED, Reason.TLS_HANDSHAKE_FAILED], Disposition.FAILED, id="no TLS anywhere"
         ),
+        pytest.param(
+            [Reason.STARTTLS_NOT_OFFERED, Reason.STARTTLS_REFUSED, Reason.TLS_HANDSHAKE_FAILED],
+            Disposition.FAILED,
+            id="no TLS in every way",
+        ),
         pytest.param([Reason.DANE_MISMATCH], Disposition.DEFERRED, id="the recipient's own policy"),
         pytest.param(
             [Reason.STARTTLS_NOT_OFFERED, Reason.DANE_MISMATCH], Disposition.DEFERRED, id="one of each"
@@ -181,8 +187,68 @@ def test_the_text_names_every_host_and_its_reason() -> None:
 
     text = combined(REQUIRED, Level.ENFORCE, refusals).reply.text
 
-    assert "mx1.example: requiretls-not-offered" in text
-    assert "mx2.example: starttls-not-offered" in text
+    assert text == (
+        "Encryption needed (mx1.example: requiretls-not-offered; mx2.example: starttls-not-offered)"
+    )
+
+
+def test_the_text_names_no_host_where_none_is_known() -> None:
+    """There is nothing to put in the brackets."""
+    refusal = replace(NO_KEYWORD, host=None)
+
+    assert combined(REQUIRED, Level.ENFORCE, [refusal]).reply == REQUIRETLS_NOT_SUPPORTED
+
+
+def test_the_verdict_says_where_and_over_what_the_deciding_host_refused() -> None:
+    """The host, and the session if MAIL was said in one."""
+    put_off = replace(rejected(450, "4.2.1"), security=Security.DANE, requiretls=True)
+
+    verdict = combined(REQUIRED, Level.ENFORCE, [not_judged(Reason.HOST_UNREACHABLE), put_off])
+
+    assert (verdict.reason, verdict.host) == (Reason.REJECTED, "mx3.example")
+    assert (verdict.security, verdict.requiretls) == (Security.DANE, True)
+    assert verdict.server_text == "450 4.2.1 no"
+
+
+@pytest.mark.parametrize(
+    "reply", [None, Reply(450, "4.2.1", "later")], ids=["no reply", "a reply that may change"]
+)
+def test_a_host_that_takes_no_mail_and_has_no_words_for_it_is_given_some(reply: Reply | None) -> None:
+    """A failure is told with a reply for good."""
+    refusal = replace(proved(Reason.REJECTED), reply=reply)
+
+    verdict = combined(UNSTATED, Level.ENFORCE, [refusal])
+
+    assert verdict.disposition is Disposition.FAILED
+    assert str(verdict.reply) == "554 5.3.2 Host takes no mail (mx1.example: rejected)"
+
+
+TELLING = [
+    pytest.param(replace(rejected(450, "4.2.1"), server_text=None), rejected(450, "4.2.1"), id="no words"),
+    pytest.param(not_judged(Reason.DNS_FAILURE), not_judged(Reason.REJECTED), id="reason"),
+    pytest.param(NO_KEYWORD, replace(NO_KEYWORD, host="mx2.example"), id="host"),
+    pytest.param(
+        replace(NO_KEYWORD, host=None), replace(NO_KEYWORD, host="192.0.2.1"), id="no host, and one"
+    ),
+    pytest.param(replace(OUR_FAULT, why="a"), replace(OUR_FAULT, why="b"), id="words"),
+    pytest.param(rejected(450, "4.2.1"), replace(rejected(451, "4.2.1"), server_text=None), id="reply"),
+    pytest.param(
+        rejected(450, "4.2.1"), replace(rejected(450, "4.2.1"), server_text="z"), id="server's words"
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), TELLING)
+@pytest.mark.parametrize("requirement", Requirement)
+def test_of_two_refusals_the_same_one_is_told_in_either_order(
+    requirement: Requirement, one: Refusal, other: Refusal
+) -> None:
+    """However little tells them apart, the sender hears of the same one each time."""
+    verdict = combined(requirement, Level.ENFORCE, [one, other])
+
+    assert verdict == combined(requirement, Level.ENFORCE, [other, one])
+    assert verdict.host == one.host
+    assert verdict.server_text == one.server_text
 
 
 def test_attack_a_server_cannot_choose_the_words_of_a_verdict_about_tls() -> None:
