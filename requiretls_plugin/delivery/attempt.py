@@ -214,8 +214,7 @@ class Delivery:
     async def _passed_over(self, host: str, refusal: Refusal, *, demanded: str, seconds: float = 0.0) -> None:
         self._lacks_dnssec |= lacks_dnssec(refusal, self._evidence)
         # What observers are told is what happened; whose fault it is decides the verdict.
-        judged = excused(refusal, self._job.requirement, self._evidence)
-        self._refusals.append(replace(judged, host=host))
+        self._refusals.append(excused(refusal, self._job.requirement, self._evidence))
         await self._rules.attempted(
             Attempt(
                 self._evidence.next_hop,

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from requiretls_lab.domains import Domain, MailHost
 from requiretls_lab.laboratory import Laboratory
 from requiretls_lab.smtp_script import EXTENSIONS, Act, Answer, Script
-from requiretls_plugin.delivery.outcome import Disposition, Outcome
+from requiretls_plugin.certificate.tls_context import TLSContexts
+from requiretls_plugin.delivery.attempt import Delivery, DeliveryRules, Job
+from requiretls_plugin.delivery.content import Content
+from requiretls_plugin.delivery.outcome import Attempt, Disposition, Outcome, Receipt
+from requiretls_plugin.delivery.pool import Pool
+from requiretls_plugin.delivery.session import SessionRules
+from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
+from requiretls_plugin.level import Level
+from requiretls_plugin.message import Recipient
+from requiretls_plugin.policy.demand import Rules
+from requiretls_plugin.policy.evidence import Evidence
+from requiretls_plugin.policy.next_hop import DomainHop
+from requiretls_plugin.policy.refusal import Peer
+from requiretls_plugin.reason import Reason
+from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement
+from requiretls_plugin.security import Security
+from requiretls_plugin.settings import DeliverySettings
 from tests.delivery.delivering import Watching, deliver, delivered_by, in_words, message, plugins
+from tests.delivery.demands import MESSAGE, recipients
+from tests.policy.evidence_by_hand import ENFORCED, ENFORCED_ELSEWHERE, TESTED, TLSA_TIMED_OUT, behind_mx
 
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
 
@@ -24,11 +45,16 @@ TO = tuple(f"{name}@two-hosts.test" for name in ("a", "b", "c"))
 ONE_BY_ONE = tuple(extension for extension in EXTENSIONS if extension != "PIPELINING")
 
 
-def script(lab: Laboratory, host: str = FIRST, **replies: Answer | Sequence[Answer]) -> None:
+def script_of(lab: Laboratory, host: str, **replies: Answer | Sequence[Answer]) -> None:
     """Let *host* answer as given; `in_tls` and the like are not needed here."""
     lab.destination(host).script = Script(
         replies={step.replace("_", "-"): say for step, say in replies.items()}
     )
+
+
+def script(lab: Laboratory, **replies: Answer | Sequence[Answer]) -> None:
+    """Let the first of two hosts answer as given."""
+    script_of(lab, FIRST, **replies)
 
 
 def shown(outcomes: Sequence[Outcome]) -> list[str]:
@@ -178,6 +204,287 @@ def test_a_session_whose_transaction_came_to_nothing_takes_the_next_message(
     assert shown(asyncio.run(run())) == [f"failed 550 {host.name}", f"delivered 250 {host.name}"]
     [connection] = host.connections
     assert connection.verbs[connection.verbs.index("RSET") :] == ["RSET", "MAIL", "RCPT", "DATA", "QUIT"]
+
+
+def one_attempt(watching: Watching) -> Attempt:
+    [attempt] = watching.attempts
+    return attempt
+
+
+def test_an_outcome_says_over_what_the_message_went(lab: Laboratory) -> None:
+    """The server's words, what it proved, and whether it reports success itself."""
+    host = lab.destination("mx.dane-ee.test")
+    script_of(lab, host.name, end_of_data="250 2.6.0 queued as 17")
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@dane-ee.test")
+
+    receipt = outcome.receipt
+    assert receipt is not None
+    assert outcome == Outcome(
+        Recipient.parse("a@dane-ee.test"),
+        Disposition.DELIVERED,
+        Reply(250, "2.6.0", "queued as 17"),
+        host=host.name,
+        security=Security.DANE,
+        requiretls=True,
+        from_server=True,
+        server_text="250 2.6.0 queued as 17",
+        receipt=receipt,
+        dsn_offered=True,
+    )
+    assert receipt == Receipt(
+        host.address,
+        "TLSv1.3",
+        "TLS_AES_256_GCM_SHA384",
+        host.certificate.leaf.fingerprint(hashes.SHA256()).hex(),
+        host.certificate.tlsa("3 1 1"),
+    )
+
+
+def test_a_receipt_names_the_policy_it_was_proved_under(lab: Laboratory) -> None:
+    """By its id (RFC 8461 section 3.1), and no TLSA record where none was asked for."""
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@sts.test")
+
+    assert in_words(outcome) == "delivered sts-pkix requiretls"
+    assert outcome.receipt is not None
+    assert outcome.receipt.tlsa is None
+    assert outcome.receipt.sts_policy_id
+
+
+def test_a_receipt_of_cleartext_has_nothing_but_the_address(lab: Laboratory) -> None:
+    """Nothing was proved."""
+    host = lab.destination("mx.no-starttls.test")
+
+    [outcome] = deliver(lab.settings(), message(UNSTATED), "a@no-starttls.test")
+
+    assert outcome.receipt == Receipt(host.address)
+
+
+def test_an_outcome_that_a_server_put_off_has_its_words_and_the_session_they_were_said_in(
+    lab: Laboratory,
+) -> None:
+    """But no receipt: nobody had a last word."""
+    script_of(lab, "mx.dane-ee.test", RCPT="450 4.2.1 later")
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@dane-ee.test")
+
+    assert outcome == Outcome(
+        Recipient.parse("a@dane-ee.test"),
+        Disposition.DEFERRED,
+        Reply(450, "4.2.1", "later"),
+        host="mx.dane-ee.test",
+        security=Security.DANE,
+        requiretls=True,
+        reason=Reason.REJECTED,
+        from_server=True,
+        server_text="450 4.2.1 later",
+    )
+
+
+def test_an_outcome_of_a_broken_session_has_our_words_and_what_the_session_was(lab: Laboratory) -> None:
+    """MAIL was said in it, so the operator may want to know over what."""
+    script_of(lab, "mx.dane-ee.test", MAIL=Act.RESET)
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@dane-ee.test")
+
+    assert outcome == Outcome(
+        Recipient.parse("a@dane-ee.test"),
+        Disposition.DEFERRED,
+        Reply(451, "4.4.2", "Connection lost (mx.dane-ee.test: connection-lost)"),
+        host="mx.dane-ee.test",
+        security=Security.DANE,
+        requiretls=True,
+        reason=Reason.CONNECTION_LOST,
+    )
+
+
+def test_recipients_that_a_server_which_says_goodbye_did_not_answer_for_are_deferred(lab: Laboratory) -> None:
+    """It took the first one, and 421 to the second ends the session before the content."""
+    script_of(lab, "mx.dane-ee.test", RCPT=["250 ok", "421 4.3.2 bye"])
+
+    outcomes = deliver(lab.settings(), message(REQUIRED), "a@dane-ee.test", "b@dane-ee.test")
+
+    assert [in_words(outcome) for outcome in outcomes] == ["deferred 421 4.3.2 rejected"] * 2
+    assert {outcome.host for outcome in outcomes} == {"mx.dane-ee.test"}
+
+
+def test_where_content_may_have_arrived_the_cause_is_told(lab: Laboratory) -> None:
+    """The session broke, or the server broke the protocol; both leave the same doubt."""
+    script_of(lab, FIRST, end_of_data=b"nonsense\r\n")
+
+    [outcome] = deliver(lab.settings(), message(), TO[0])
+
+    assert in_words(outcome) == "deferred 451 4.5.0 protocol-violation"
+    assert not outcome.from_server
+    assert outcome.receipt is not None
+
+
+@pytest.mark.requirement("8689-4.2.1-16")
+def test_an_outcome_of_hosts_that_were_passed_over_was_said_by_no_server(lab: Laboratory) -> None:
+    """It is our verdict, with our words."""
+    [outcome] = deliver(lab.settings(), message(REQUIRED), "a@no-keyword.test")
+
+    assert outcome == Outcome(
+        Recipient.parse("a@no-keyword.test"),
+        Disposition.FAILED,
+        Reply(550, "5.7.30", "REQUIRETLS support required (mx.no-keyword.test: requiretls-not-offered)"),
+        host="mx.no-keyword.test",
+        reason=Reason.REQUIRETLS_NOT_OFFERED,
+    )
+
+
+def told(attempt: Attempt) -> Attempt:
+    """Return *attempt* without what every run makes anew."""
+    return dataclasses.replace(attempt, message=None, evidence=None, seconds=0.0)
+
+
+def test_observers_are_told_of_each_session(lab: Laboratory) -> None:
+    """Once for each message it carried, with what it settled, and whether it was there before."""
+    host = lab.destination("mx.dane-ee.test")
+    begin = time.monotonic()
+
+    outcomes, watching = asyncio.run(two_messages(lab))
+
+    first = Attempt(
+        DomainHop(DomainName("dane-ee.test")),
+        host.name,
+        host.address,
+        "dane",
+        security=Security.DANE,
+        requiretls_offered=True,
+        requiretls_sent=True,
+        outcomes=(outcomes[0],),
+    )
+    again = dataclasses.replace(first, outcomes=(outcomes[1],), reused=True)
+    assert [told(attempt) for attempt in watching.attempts] == [first, again]
+    for attempt in watching.attempts:
+        assert attempt.message is not None
+        assert attempt.message.requirement is REQUIRED
+        assert attempt.evidence is not None
+        assert attempt.evidence.next_hop == attempt.next_hop
+        assert 0 < attempt.seconds < time.monotonic() - begin
+
+
+def test_observers_are_told_what_broke_a_session(lab: Laboratory) -> None:
+    """And that it settled nothing."""
+    watching = Watching()
+    script_of(lab, "mx.dane-ee.test", MAIL=b"nonsense\r\n")
+
+    deliver(lab.settings(), message(REQUIRED), "a@dane-ee.test", watching=[watching])
+
+    attempt = one_attempt(watching)
+    assert (attempt.refusal, attempt.why) == (
+        Reason.PROTOCOL_VIOLATION,
+        "this is no SMTP reply: 'nonsense'",
+    )
+    assert attempt.outcomes == ()
+    assert attempt.security is Security.DANE
+
+
+def test_observers_are_told_of_a_host_that_fell_short(lab: Laboratory) -> None:
+    """What was demanded, what it lacked, and both ends of the connection."""
+    watching = Watching()
+    begin = time.monotonic()
+
+    deliver(lab.settings(), message(REQUIRED), "a@no-keyword.test", watching=[watching])
+
+    host = lab.destination("mx.no-keyword.test")
+    attempt = one_attempt(watching)
+    assert told(attempt) == Attempt(
+        DomainHop(DomainName("no-keyword.test")),
+        host.name,
+        host.address,
+        "dane",
+        refusal=Reason.REQUIRETLS_NOT_OFFERED,
+        why="the server does not offer REQUIRETLS inside TLS",
+        peer=Peer(host.address, host.connections[0].peer, host.name),
+    )
+    assert attempt.message is not None
+    assert attempt.evidence is not None
+    assert 0 < attempt.seconds < time.monotonic() - begin
+
+
+def test_observers_are_told_of_a_host_that_was_not_even_asked(lab: Laboratory) -> None:
+    """No connection was made, so there is no time it took and nobody at the other end."""
+    watching = Watching()
+
+    deliver(lab.settings(), message(REQUIRED), "a@unproven.test", watching=[watching])
+
+    attempt = one_attempt(watching)
+    assert attempt == Attempt(
+        DomainHop(DomainName("unproven.test")),
+        "mx.unproven.test",
+        None,
+        "nothing",
+        refusal=Reason.NAME_NOT_PROVEN,
+        why="neither DNSSEC nor an MTA-STS policy vouches for the host name",
+        message=attempt.message,
+        evidence=attempt.evidence,
+    )
+    assert attempt.message is not None
+    assert attempt.evidence is not None
+
+
+def test_observers_are_told_how_the_trial_of_a_testing_policy_ended(lab: Laboratory, tmp_path: Path) -> None:
+    """Where reports are made; the message goes all the same (RFC 8461 section 5)."""
+    watching = Watching()
+    lab.destination("mx.sts-testing.test").script = Script(starttls=False)
+    settings = lab.settings(reports={"tlsrpt_socket": tmp_path / "nobody"})
+
+    [outcome] = deliver(settings, message(), "a@sts-testing.test", watching=[watching])
+
+    assert in_words(outcome) == "delivered cleartext"
+    trial = one_attempt(watching).trial
+    assert trial is not None
+    assert trial.reason is Reason.STARTTLS_NOT_OFFERED
+
+
+async def nobody_watches(_: Attempt) -> None:
+    """Observe nothing."""
+
+
+def walked(
+    evidence: Evidence, requirement: Requirement, outcomes: dict[Recipient, Outcome] | None = None
+) -> Delivery:
+    """Return a delivery that *evidence* alone decided, without a session."""
+    session = SessionRules("relay.test", DeliverySettings(), TLSContexts())
+    rules = DeliveryRules(session, Pool(total=1, per_host=1), Rules(), nobody_watches)
+    content = Content.of(MESSAGE.content)
+    job = Job(MESSAGE, requirement, Level.ENFORCE, content)
+    delivery = Delivery(job, evidence, rules, {} if outcomes is None else outcomes)
+    asyncio.run(delivery.run(recipients(1)))
+    return delivery
+
+
+@pytest.mark.parametrize(
+    ("evidence", "blamed"),
+    [
+        pytest.param(behind_mx(secure=False, policy=ENFORCED_ELSEWHERE), True, id="lists other hosts"),
+        pytest.param(
+            behind_mx(secure=False, policy=TESTED), True, id="in mode testing, which proves no name"
+        ),
+        pytest.param(
+            behind_mx(secure=True, dane=TLSA_TIMED_OUT, policy=ENFORCED), False, id="TLSA lookup failed"
+        ),
+        pytest.param(behind_mx(secure=False), False, id="no policy"),
+    ],
+)
+@pytest.mark.requirement("8461-5.1-2")
+def test_a_policy_is_asked_for_again_where_it_had_a_part_in_a_refusal(
+    evidence: Evidence, blamed: bool
+) -> None:
+    """A newer one could list the host."""
+    assert walked(evidence, REQUIRED).blames_sts == blamed
+
+
+def test_what_a_session_settled_is_not_taken_back() -> None:
+    """Only recipients whom no server gave a last word about are tried again under a newer policy."""
+    [early, late] = recipients(2)[::-1]
+    final = Outcome(early, Disposition.FAILED, Reply(550, "5.1.1", "unknown"), receipt=Receipt("192.0.2.1"))
+    delivery = walked(behind_mx(secure=False, policy=ENFORCED_ELSEWHERE), REQUIRED, {early: final})
+
+    assert delivery.take_back() == [late]
+    assert delivery.outcomes == {early: final}
 
 
 async def two_messages(lab: Laboratory, between: object = None) -> tuple[list[Outcome], Watching]:
