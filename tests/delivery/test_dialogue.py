@@ -22,6 +22,7 @@ from tests.delivery.demands import (
     DANE,
     DEMANDS,
     ENCRYPTED,
+    HOST,
     LMTP,
     NOT_PROVED,
     PROVED,
@@ -209,6 +210,162 @@ def test_an_opening_ends(demand: Demand, script: list[Heard], expected: str) -> 
     assert shown == expected
 
 
+def refused(reason: Reason, sureness: Sureness, why: str, said: str | None = None) -> Refusal:
+    """Return the refusal by HOST that says *why*, after *said* by the server."""
+    answer = reply(said) if said is not None else None
+    passed_on = answer.as_reply() if answer is not None and answer.kind in (4, 5) else None
+    return Refusal(reason, sureness, why, HOST.text, passed_on, answer.quoted if answer is not None else None)
+
+
+IN_TLS: list[Heard] = [GREETING, WITH_STARTTLS, GO, PROVED]
+
+IN_WORDS = [
+    pytest.param(
+        REQUIRED,
+        [reply("554 5.3.2 no")],
+        refused(Reason.REJECTED, Sureness.PROVED, "greeting was answered '554 5.3.2 no'", "554 5.3.2 no"),
+        id="greeting",
+    ),
+    pytest.param(
+        REQUIRED,
+        [*IN_TLS, reply("450 4.3.2 later")],
+        refused(
+            Reason.REJECTED,
+            Sureness.NOT_JUDGED,
+            "ehlo in tls was answered '450 4.3.2 later'",
+            "450 4.3.2 later",
+        ),
+        id="EHLO in TLS",
+    ),
+    pytest.param(
+        REQUIRED,
+        [GREETING, WITH_STARTTLS, reply("502 5.5.1 what?")],
+        refused(
+            Reason.STARTTLS_REFUSED,
+            Sureness.PROVED,
+            "starttls was answered '502 5.5.1 what?'",
+            "502 5.5.1 what?",
+        ),
+        id="STARTTLS",
+    ),
+    pytest.param(
+        REQUIRED,
+        [reply("354 go")],
+        refused(Reason.PROTOCOL_VIOLATION, Sureness.NOT_JUDGED, "greeting was answered '354 go'", "354 go"),
+        id="a reply that is no verdict is quoted and not passed on",
+    ),
+    pytest.param(
+        REQUIRED,
+        [GREETING, reply("502 5.5.1 what?")],
+        refused(
+            Reason.STARTTLS_NOT_OFFERED,
+            Sureness.PROVED,
+            "ehlo was answered '502 5.5.1 what?'",
+            "502 5.5.1 what?",
+        ),
+        id="no EHLO, so no STARTTLS",
+    ),
+    pytest.param(
+        SUBMISSIONS,
+        [PROVED, GREETING, ehlo("AUTH PLAIN"), reply("535 5.7.8 wrong")],
+        refused(
+            Reason.CONFIGURATION,
+            Sureness.OUR_FAULT,
+            "auth was answered '535 5.7.8 wrong'",
+            "535 5.7.8 wrong",
+        ),
+        id="AUTH",
+    ),
+    pytest.param(
+        SUBMISSIONS,
+        [PROVED, GREETING, ehlo("AUTH CRAM-MD5")],
+        refused(
+            Reason.CONFIGURATION, Sureness.OUR_FAULT, "the server offers neither AUTH PLAIN nor AUTH LOGIN"
+        ),
+        id="no AUTH for us",
+    ),
+    pytest.param(
+        REQUIRED,
+        [GREETING, ehlo("SIZE")],
+        refused(Reason.STARTTLS_NOT_OFFERED, Sureness.PROVED, "no TLS session"),
+        id="no STARTTLS",
+    ),
+    pytest.param(
+        REQUIRED,
+        [GREETING, WITH_STARTTLS, GO, NOT_PROVED],
+        refused(Reason.DANE_MISMATCH, Sureness.PROVED, NOT_PROVED.why),
+        id="not who it should be",
+    ),
+    pytest.param(
+        REQUIRED,
+        [GREETING, WITH_STARTTLS, GO, None],
+        refused(Reason.CERTIFICATE_NOT_TRUSTED, Sureness.PROVED, "nothing was verified"),
+        id="nothing verified",
+    ),
+    pytest.param(
+        REQUIRED,
+        [*IN_TLS, ehlo("SIZE")],
+        refused(
+            Reason.REQUIRETLS_NOT_OFFERED,
+            Sureness.PROVED,
+            "the server does not offer REQUIRETLS inside TLS",
+        ),
+        id="no REQUIRETLS",
+    ),
+]
+
+
+@pytest.mark.parametrize(("demand", "script", "expected"), IN_WORDS)
+def test_a_refusal_says_at_which_step_and_with_which_words(
+    demand: Demand, script: list[Heard], expected: Refusal
+) -> None:
+    """The host, the step, the server's reply as it came; passed on only where it is a verdict."""
+    assert play(demand, script)[1] == expected
+
+
+def test_a_server_without_ehlo_is_greeted_with_helo() -> None:
+    """RFC 5321 section 3.2; where something is demanded that HELO cannot lead to, it is not said."""
+    without_ehlo = [GREETING, reply("502 what?")]
+
+    assert play(ANYTHING, without_ehlo)[0] == ["EHLO sender.example", "HELO sender.example"]
+    for demand in (REQUIRED, ENCRYPTED, LMTP):
+        assert len(play(demand, without_ehlo)[0]) == 1
+
+
+def test_a_refused_helo_ends_the_talk_for_now() -> None:
+    """It proves nothing: STARTTLS was not demanded."""
+    _, end = play(ANYTHING, [GREETING, reply("502 what?"), reply("502 what?")])
+
+    assert end == refused(Reason.REJECTED, Sureness.NOT_JUDGED, "helo was answered '502 what?'", "502 what?")
+
+
+def test_the_name_in_the_last_ehlo_reply_is_kept() -> None:
+    """A host that calls itself otherwise inside TLS is another machine than it seemed."""
+    opening = Opening(REQUIRED, "sender.example")
+    opening.start()
+    opening.hear(GREETING)
+    assert opening.greeted_as is None
+
+    opening.hear(ServerReply(250, ("front.example at your service", "STARTTLS")))
+    assert opening.greeted_as == "front.example"
+
+    opening.hear(GO)
+    opening.secured(tls(PROVED))
+    opening.hear(ServerReply(250, ("back.example",)))
+    assert opening.greeted_as == "back.example"
+
+
+def test_the_name_in_a_refused_ehlo_is_none() -> None:
+    """Text behind 5yz is an explanation."""
+    opening = Opening(ANYTHING, "sender.example")
+    opening.start()
+    opening.hear(GREETING)
+    opening.hear(reply("502 what?"))
+    opening.hear(reply("250 mx.example hello"))
+
+    assert opening.greeted_as is None
+
+
 @pytest.mark.requirement("8689-3-2", "8689-4.2.2-2")
 def test_starttls_is_tried_wherever_it_is_offered() -> None:
     """Also where nobody demands it; except on the connection after a handshake broke."""
@@ -322,13 +479,13 @@ def test_a_handshake_that_was_not_due_is_a_mistake_of_ours() -> None:
     opening = Opening(REQUIRED, "sender.example")
     assert opening.start() == Listen()
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match=r"no handshake was due at Step\.GREETING"):
         opening.secured(tls(PROVED))
 
 
 def test_a_login_without_a_proof_is_a_mistake_of_ours() -> None:
     """No demand of ours is like that; if one ever is, the password stays here."""
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="a password is only for a server that proved who it is"):
         play(replace(ANYTHING, login=SUBMISSION.login), [GREETING, ehlo("AUTH PLAIN")])
 
 

@@ -73,6 +73,23 @@ def test_attack_what_is_no_reply_ends_the_session(data: bytes) -> None:
     assert violation
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        pytest.param(b"hello\x1b\r\n", "this is no SMTP reply: 'hello?'", id="no code"),
+        pytest.param(b"x" * 61 + b"\r\n", f"this is no SMTP reply: '{'x' * 60}'", id="a long line"),
+        pytest.param(
+            b"250-a\r\n251 b\r\n", "the lines of one reply have different codes: '251 b'", id="two codes"
+        ),
+        pytest.param(b"2" * MAX_LINE, f"a reply line is longer than {MAX_LINE} octets", id="no line end"),
+        pytest.param(b"250-x\r\n" * 101, "a reply has more than 100 lines", id="too many lines"),
+    ],
+)
+def test_a_violation_quotes_what_was_said_in_printable_ascii(data: bytes, why: str) -> None:
+    """No more of it than a log line has room for."""
+    assert replies_in(data) == ([], why)
+
+
 def test_the_longest_line_and_the_longest_reply_are_read() -> None:
     """The limits are limits, not one less."""
     line = b"250 " + b"x" * (MAX_LINE - 4 - 1 - 1)

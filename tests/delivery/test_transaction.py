@@ -37,7 +37,7 @@ class Talk:
     said: list[str] = field(default_factory=list)
     flights: int = 0
     after: After | None = None
-    violation: bool = False
+    violation: str | None = None
 
 
 def play(
@@ -67,8 +67,8 @@ def play(
             return talk
         try:
             action = talk.transaction.hear(left.pop(0))
-        except ProtocolViolation:
-            talk.violation = True
+        except ProtocolViolation as violation:
+            talk.violation = str(violation)
             return talk
 
 
@@ -196,19 +196,22 @@ def test_over_lmtp_each_recipient_has_an_answer_after_the_content(
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "violation"),
     [
-        pytest.param("354 go", id="354 before MAIL"),
-        pytest.param("250 x\n354 go", id="354 before DATA"),
-        pytest.param("250 x\n250 x\n250 x\n250 x", id="250 to DATA"),
-        pytest.param("250 x\n250 x\n250 x\n354 x\n354 x", id="354 to the content"),
+        pytest.param("354 go", "MAIL was answered '354 go'", id="354 before MAIL"),
+        pytest.param("250 x\n354 go", "RCPT was answered '354 go'", id="354 before DATA"),
+        pytest.param("250 x\n250 x\n250 x\n250 x", "DATA was answered '250 x'", id="250 to DATA"),
+        pytest.param(
+            "250 x\n250 x\n250 x\n354 x\n354 x", "CONTENT was answered '354 x'", id="354 to the content"
+        ),
+        pytest.param("354 " + "x" * 77, f"MAIL was answered '354 {'x' * 76}'", id="a long one, cut short"),
     ],
 )
-def test_attack_answers_out_of_step(script: str) -> None:
+def test_attack_answers_out_of_step(script: str, violation: str) -> None:
     """A reply that does not fit ends the session; no content goes on the strength of it."""
     talk = play(replies(script))
 
-    assert talk.violation
+    assert talk.violation == violation
     assert ("(content)" in talk.said) == script.endswith("354 x\n354 x")
 
 
