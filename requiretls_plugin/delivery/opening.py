@@ -83,7 +83,7 @@ async def _open_on_trial(
 
     RFC 8461 section 5: what would fail is reported, and the message goes all the same.
     """
-    enforced = replace(demand, trial_name=None, pkix_name=demand.trial_name)
+    enforced = replace(demand, pkix_name=demand.trial_name)
     opened = await _attempt(address, demand, rules, patience, held_to=enforced)
     if isinstance(opened, Session) or opened.reason in _NO_MATTER_OF_STS:
         return opened

@@ -308,6 +308,18 @@ def test_recipients_that_a_server_which_says_goodbye_did_not_answer_for_are_defe
     assert {outcome.host for outcome in outcomes} == {"mx.dane-ee.test"}
 
 
+def test_recipients_that_a_server_does_not_want_to_hear_of_are_deferred(lab: Laboratory) -> None:
+    """A hundred are refused, and it takes no RSET; the next one was not spoken of, and no word ended it."""
+    to = [f"r{number}@dane-ee.test" for number in range(101)]
+    script_of(lab, "mx.dane-ee.test", RCPT=["550 5.1.1 no"] * 100, RSET="450 4.3.0 no")
+
+    *refused, last = deliver(lab.settings(), message(REQUIRED), *to)
+
+    assert {in_words(outcome) for outcome in refused} == {"failed 550 5.1.1 rejected"}
+    assert str(last.reply) == "451 4.4.2 Connection lost (mx.dane-ee.test: connection-lost)"
+    assert (last.host, last.reason) == ("mx.dane-ee.test", Reason.CONNECTION_LOST)
+
+
 def test_where_content_may_have_arrived_the_cause_is_told(lab: Laboratory) -> None:
     """The session broke, or the server broke the protocol; both leave the same doubt."""
     script_of(lab, FIRST, end_of_data=b"nonsense\r\n")

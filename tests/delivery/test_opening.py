@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from requiretls_lab.laboratory import Laboratory
 from requiretls_lab.smtp_script import Act, Answer, Script
 from requiretls_plugin.certificate.tls_context import TLSContexts
 from requiretls_plugin.delivery import opening
+from requiretls_plugin.delivery.connection import Connection
 from requiretls_plugin.delivery.opening import open_session
 from requiretls_plugin.delivery.session import Session, SessionRules
 from requiretls_plugin.domain_name import DomainName
@@ -89,6 +91,42 @@ def test_no_more_than_a_few_addresses_are_tried(lab: Laboratory) -> None:
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.HOST_UNREACHABLE
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how many seconds each connection was waited for."""
+    seconds: list[float] = []
+    real = Connection.open
+
+    async def noting(*place: Any, timeout: float) -> Connection:
+        seconds.append(timeout)
+        return await real(*place, timeout=timeout)
+
+    monkeypatch.setattr(Connection, "open", noting)
+    return seconds
+
+
+@pytest.mark.parametrize("trial_name", [None, HOST], ids=["as it is", "on trial"])
+def test_only_the_last_address_is_given_all_the_patience_of_the_settings(
+    lab: Laboratory, patience: list[float], trial_name: DomainName | None
+) -> None:
+    """A network that drops one family without a word keeps the other waiting for seconds, not for minutes."""
+    demand = replace(addressed(lab, ANYTHING, DEAD, DEAD, LIVE), trial_name=trial_name)
+
+    for seconds in (30.0, 2.0):
+        assert isinstance(asyncio.run(opened(demand, rules(lab, connect_timeout=seconds))), Session)
+
+    assert patience == [opening.FAILOVER, opening.FAILOVER, 30.0, 2.0, 2.0, 2.0]
+
+
+def test_a_trial_that_fails_leaves_the_patience_as_it_was(lab: Laboratory, patience: list[float]) -> None:
+    """The second connection is waited for as long as the first."""
+    demand = replace(addressed(lab, ANYTHING, LIVE), trial_name=ELSEWHERE)
+
+    assert isinstance(asyncio.run(opened(demand, rules(lab, connect_timeout=30.0))), Session)
+
+    assert patience == [30.0, 30.0]
 
 
 def test_a_host_without_addresses_is_not_reached(lab: Laboratory) -> None:
