@@ -12,7 +12,7 @@ trap 'rm -rf "$folder"' EXIT
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$folder" .
 "$python" -m venv "$folder/venv"
 wheel=$(echo "$folder"/*.whl)
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --constraint "$constraints" \
+"$folder/venv/bin/pip" install -qq --disable-pip-version-check --constraint "$constraints" \
     "setuptools>=68" wheel "$wheel[redis,test]"
 "$python" -m tests.supply.foreign_types "$folder/venv/bin/python"
 mkdir "$folder/checkout"
