@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from requiretls_plugin.certificate.verdict import reason_of_verify_code
 from requiretls_plugin.reason import Reason
@@ -160,12 +160,14 @@ def peer_chain(session: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
     Empty before the handshake and for a server without certificate. Nothing about
     them is checked.
     """
+    inside: Any = getattr(session, "_sslobj", session)
+    if inside is None:  # a socket before its handshake, which Python 3.13 cannot answer for
+        return ()
     # Public from Python 3.13 on; until then the object inside has it.
     public = getattr(session, "get_unverified_chain", None)
     if public is not None:
         return tuple(public() or ())
-    inside = getattr(session, "_sslobj", None)
-    certificates = (inside.get_unverified_chain() if inside is not None else None) or ()
+    certificates = inside.get_unverified_chain() or ()
     return tuple(certificate.public_bytes(_ENCODING_DER) for certificate in certificates)
 
 
