@@ -37,8 +37,9 @@ class TaggingHandler(lmtp.LMTPHandler):
         envelope.content = message.content
         with because_of(message.tag):
             answers = await super().handle_DATA(server, session, envelope)
-        lines = answers.split(lmtp.CRLF)
-        return lines if len(lines) > 1 else answers
+        # Whom RCPT took, Mailman refuses here only for trouble of its own: a full disk, a database.
+        lines = [INTERNAL_ERROR if line == lmtp.ERR_550 else line for line in answers.split(lmtp.CRLF)]
+        return lines if len(lines) > 1 else lines[0]
 
 
 class SecureController(lmtp.LMTPController):

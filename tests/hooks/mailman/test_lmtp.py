@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,23 @@ def test_every_recipient_gets_an_answer_of_its_own(bed: Bed) -> None:
         assert client.data(POST)[0] == 250
         assert client.getreply()[0] == 250
     assert len(bed.queued("in")) == len(bed.queued("command")) == 1
+
+
+def test_a_queue_that_cannot_be_written_keeps_nobody_s_post(bed: Bed) -> None:
+    """Mailman alone would refuse it for good, as if there were no such list; its other queues go on."""
+    bed.create_list()
+    queue = Path(config.switchboards["in"].queue_directory)
+    away = queue.rename(queue.with_name("away"))
+    try:
+        with bed.lmtp() as client:
+            for recipients, codes in (([LIST], [451]), ([LIST, "team-request@lists.test"], [451, 250])):
+                client.mail(POSTER)
+                for recipient in recipients:
+                    assert client.rcpt(recipient)[0] == 250
+                assert [client.data(POST)[0], *(client.getreply()[0] for _ in recipients[1:])] == codes
+    finally:
+        away.rename(queue)
+    assert len(bed.queued("command")) == 1
 
 
 def test_postfix_field_is_a_tag_from_a_trusted_hop(bed: Bed) -> None:
