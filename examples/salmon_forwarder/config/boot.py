@@ -14,7 +14,8 @@ logging.config.fileConfig("config/logging.conf")
 settings.relay = Relay()
 
 _receiver = {"smtp": SMTPReceiver, "lmtp": LMTPReceiver}[settings.receiver_protocol]
-settings.receiver = _receiver(settings.receiver_config["host"], settings.receiver_config["port"])
+# A worker waits for the server that its message goes to, and a slow one takes its time.
+settings.receiver = _receiver(settings.receiver_config["host"], settings.receiver_config["port"], workers=50)
 
 Router.defaults(**settings.router_defaults)
 Router.load(settings.handlers)
