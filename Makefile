@@ -6,7 +6,7 @@ DEMO_READY := $(VENV)/.ready-for-demo
 READY := $(VENV)/.ready-for-tests
 WORKERS ?= auto
 
-.PHONY: demo test lint docs man bench conformance wheel-test supply clean
+.PHONY: demo test lint docs man bench faults conformance wheel-test supply clean
 
 demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.demo
@@ -30,6 +30,9 @@ man: $(READY) ## make the man pages in build/man
 
 bench: $(READY) ## measure, beside others, in one run
 	@$(BIN)/python -m tests.bench
+
+faults: $(READY) ## break what is around a running server, at full size: about an hour
+	@$(BIN)/python -m tests.faults
 
 conformance: $(READY) ## run the tests that show requirements of RFCs, write docs/conformance.md
 	$(BIN)/python -m tests.conformance.report -n $(WORKERS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from requiretls_plugin.settings_files import key_pair_problems
 
 # A handshake looks whether the files are still the same, but not more often than this.
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 
 
 class CertificateFiles:

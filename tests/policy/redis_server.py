@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -58,10 +59,10 @@ class RedisServer:
         self.stop()
         raise RuntimeError(f"redis-server does not start, see {self._log}")
 
-    def stop(self) -> None:
-        """End the server."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the server by a signal."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(number)
             self._process.wait(10)
             self._process = None
 
