@@ -110,9 +110,11 @@ def _stop(
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         for connection in tuple(connections):
-            # A client that does not answer the end of TLS would outlive the loop.
-            if isinstance(connection.transport, asyncio.Transport):
-                connection.transport.abort()
+            # A client that does not answer the end of TLS would outlive the loop. Below TLS, because
+            # in Python 3.11.2 a TLS transport that was closed twice cannot be aborted any more.
+            transport = connection._original_transport or connection.transport
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
 
     asyncio.run_coroutine_threadsafe(wind_up(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
