@@ -6,8 +6,9 @@ import threading
 from types import TracebackType
 from typing import Self
 
-# So many messages of the largest size that a server takes may be under way at once.
-LARGEST_MESSAGES = 8
+# So many messages of the largest size that a server takes may be under way at once. While it is
+# handled, a message takes up to ten times its size: Python's parser, the copies that an app makes.
+LARGEST_MESSAGES = 4
 
 # So much of each message is not counted: a few large ones that come slowly keep no ordinary mail out.
 FREE_OCTETS = 256 * 1024
