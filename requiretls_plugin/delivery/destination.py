@@ -55,9 +55,13 @@ async def _within_time(
             if delivery.blames_evidence:
                 # RFC 8461 section 5.1: before a failure is final, is the policy still the one?
                 # For us the same goes for DNSSEC, and for whoever validates it.
+                judged = dict(outcomes)
+                unsettled = delivery.take_back()
                 fresh = await resolver.evidence(next_hop, recheck=True)
                 if _changed(evidence, fresh):
-                    await Delivery(job, fresh, rules, outcomes).run(delivery.take_back())
+                    await Delivery(job, fresh, rules, outcomes).run(unsettled)
+                else:
+                    outcomes.update(judged)
     except TimeoutError:
         reply = replies.HOST_NOT_REACHED.with_text(f"Delivery took longer than {seconds:g} seconds")
         for recipient in recipients:

@@ -14,15 +14,19 @@ from requiretls_lab.authority import Issuer, Leaf
 from requiretls_lab.domains import Domain, MailHost
 from requiretls_lab.laboratory import Laboratory
 from requiretls_lab.resolver_proxy import Middlebox
+from requiretls_plugin.delivery.outcome import Attempt
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.engine import Engine
+from requiretls_plugin.explain import explain
 from requiretls_plugin.findings import judge
+from requiretls_plugin.findings_file import findings_as_json, findings_from_json
+from requiretls_plugin.hookspecs import hookimpl
 from requiretls_plugin.message import Recipient
 from requiretls_plugin.preflight import Verdict
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
 from requiretls_plugin.settings import Settings
-from tests.delivery.delivering import delivered_by, in_words, message, plugins
+from tests.delivery.delivering import deliver, delivered_by, in_words, message, plugins
 
 REQUIRED, UNSTATED = Requirement.REQUIRED, Requirement.UNSTATED
 
@@ -128,6 +132,23 @@ def test_a_resolver_that_is_slower_than_we_wait_defers(lab: Laboratory) -> None:
         scene(lab.settings(dns={"nameservers": [place], "timeout": 0.2}), play)
 
 
+def test_a_failure_that_cannot_be_made_sure_of_in_time_is_none(lab: Laboratory) -> None:
+    """The resolver falls silent between the verdict and the second look."""
+    with lab.resolver_behind(Middlebox()) as proxy:
+
+        class Silencing:
+            @hookimpl
+            def requiretls_attempted(self, attempt: Attempt) -> None:
+                proxy.middlebox = Middlebox(silent=True)
+
+        settings = lab.settings(
+            dns={"nameservers": [f"{proxy.address}:{proxy.port}"], "timeout": 20.0},
+            delivery={"total_timeout": 2.0},
+        )
+        [outcome] = deliver(settings, message(REQUIRED), "u@unproven.test", watching=[Silencing()])
+        assert in_words(outcome) == "deferred 451 4.4.1 host-unreachable"
+
+
 # It does not validate any more
 
 
@@ -222,5 +243,9 @@ def test_check_and_explain_say_what_a_delivery_does(lab: Laboratory) -> None:
             findings = await engine.findings(Recipient.parse("u@dane-ee.test"))
             assert judge(findings, REQUIRED).reason is Reason.CONFIGURATION
             assert judge(findings, UNSTATED).reason is None
+            explained = explain(findings_from_json(findings_as_json(findings).encode()))
+            [step] = [each for each in explained.steps if each.subject == "DNSSEC on this machine"]
+            assert "does not validate" in step.found[0]
+            assert all("requiretls doctor" in advice.what for advice in explained.advice)
 
     scene(lab.settings(), play)
