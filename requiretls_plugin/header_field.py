@@ -24,7 +24,7 @@ _BLANK_LINE = re.compile(rb"^\r?\n", re.MULTILINE)
 
 # [FWS] "No" of the RFC, FWS without its obsolete forms. Trailing blanks, comments and
 # anything else lie outside this grammar and are not honoured.
-_NO = re.compile(rb"(?:(?:[ \t]*\r?\n)?[ \t]+)?no\r?\n?", re.IGNORECASE)
+_NO = re.compile(rb"(?:(?:[ \t]*\r?\n)?[ \t]+)?no(?:\r?\n)?", re.IGNORECASE)
 
 
 @functools.cache

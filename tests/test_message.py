@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from requiretls_plugin.errors import InvalidMailAddress
@@ -33,6 +33,7 @@ def test_the_header_ends_at_the_first_blank_line(content: bytes, header: bytes) 
     assert Message(SENDER, content).header == header
 
 
+@example(b"TLS-Required: No\r\r\n\n")
 @given(st.lists(st.sampled_from([b"A: 1", b"TLS-Required: No", b"\r", b"\n", b"\r\n", b" "])).map(b"".join))
 def test_attack_header_and_message_never_disagree_about_tls_required(content: bytes) -> None:
     """Whether the whole message is read or its header, the field is there or not."""
