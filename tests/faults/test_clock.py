@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from salmon import queue
 
+import requiretls_aiosmtpd
+import requiretls_plugin
 from requiretls_lab.authority import Authority
 from requiretls_plugin.policy.cache import open_cache
 from requiretls_plugin.policy.cache_fallback import RETRY_SECONDS
@@ -29,7 +31,11 @@ from tests.policy.sts_entries import Clock, entry
 from tests.policy.sts_world import BROKEN, World, play_in
 from tests.policy.sts_world import EXAMPLE as SITE
 
-ROOT = Path(__file__).parents[2]
+_ADAPTERS = Path(requiretls_aiosmtpd.__file__).parents[1]
+PACKAGES = (
+    Path(requiretls_plugin.__file__).parent,
+    *(_ADAPTERS / f"requiretls_{host}" for host in ("aiosmtpd", "mailman", "salmon")),
+)
 YEAR = 366 * DAY
 
 # Who reads the wall clock, and why that is right.
@@ -45,12 +51,12 @@ WALL_CLOCK = {
     "requiretls_plugin/policy/capability.py": "informs, and decides nothing",
     "requiretls_plugin/policy/sts.py": "policies expire by it",
     "requiretls_plugin/settings_files.py": "certificates are valid by it",
-    "hooks/requiretls_mailman/digests.py": "says when a digest was made",
-    "hooks/requiretls_salmon/failures.py": "the date of a notice",
-    "hooks/requiretls_salmon/kept.py": "when a message arrived, kept with it",
-    "hooks/requiretls_salmon/queue_files.py": "when a file is due, which outlives the process",
-    "hooks/requiretls_salmon/queue_receiver.py": "the same, and how old a message is",
-    "hooks/requiretls_salmon/relay.py": "when a message was sent",
+    "requiretls_mailman/digests.py": "says when a digest was made",
+    "requiretls_salmon/failures.py": "the date of a notice",
+    "requiretls_salmon/kept.py": "when a message arrived, kept with it",
+    "requiretls_salmon/queue_files.py": "when a file is due, which outlives the process",
+    "requiretls_salmon/queue_receiver.py": "the same, and how old a message is",
+    "requiretls_salmon/relay.py": "when a message was sent",
 }
 
 
@@ -58,9 +64,9 @@ def test_only_what_outlives_the_process_goes_by_the_wall_clock() -> None:
     """Timeouts, TTLs, kept sessions and evidence do not: whoever adds to this list says why it is right."""
     reading = re.compile(r"\btime\.time\b|datetime\.now\(|utcnow\(|date\.today\(")
     found = {
-        str(path.relative_to(ROOT))
-        for folder in ("requiretls_plugin", "hooks")
-        for path in (ROOT / folder).rglob("*.py")
+        str(path.relative_to(package.parent))
+        for package in PACKAGES
+        for path in package.rglob("*.py")
         if reading.search(path.read_text())
     }
 
