@@ -8,7 +8,7 @@ from requiretls_plugin import reply as replies
 from requiretls_plugin.delivery.outcome import Disposition
 from requiretls_plugin.delivery.verdict import CombinedVerdict
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
-from requiretls_plugin.policy.mx_lookup import MailLoop, MXFailed, NoSuchDomain, NoUsableMX, NullMX
+from requiretls_plugin.policy.mx_lookup import MailLoop, MXFailed, NoSuchDomain, NullMX
 from requiretls_plugin.policy.next_hop import NamedHop
 from requiretls_plugin.policy.tlsa_lookup import HostUnknown
 from requiretls_plugin.reason import Reason
@@ -31,8 +31,6 @@ def verdict_without_hosts(evidence: Evidence) -> CombinedVerdict | None:
             return CombinedVerdict(Disposition.DEFERRED, reply, reason, None)
         case MailLoop():
             return CombinedVerdict(Disposition.FAILED, replies.MAIL_LOOP, Reason.CONFIGURATION, None)
-        case NoUsableMX():
-            return CombinedVerdict(Disposition.FAILED, NO_USABLE_HOST, Reason.HOST_UNREACHABLE, None)
     if all(isinstance(host.lookup, HostUnknown) for host in evidence.hosts):
         if isinstance(evidence.next_hop, NamedHop):
             # Whoever named the server made the mistake, not the sender: nothing is lost over it.

@@ -558,6 +558,44 @@ def test_a_kept_session_that_is_dead_is_replaced_without_a_word(lab: Laboratory,
     ]
 
 
+def test_a_kept_session_that_is_dead_and_cannot_be_replaced_leaves_nothing_behind(lab: Laboratory) -> None:
+    """The message waits, and the next one finds a place and a new session."""
+    host = lab.destination("mx.dane-ee.test")
+    host.script = Script(replies={"MAIL": ["250 ok", Act.RESET]})
+    settings = lab.settings(delivery={"max_connections": 1, "max_connections_per_host": 1})
+
+    async def run() -> list[str]:
+        said = []
+        async with Engine(settings, plugins()) as engine:
+            for script in (Script(replies={"greeting": "450 4.3.2 later"}), Script(), Script()):
+                [outcome] = await delivered_by(engine, message(REQUIRED), "a@dane-ee.test")
+                said.append(in_words(outcome))
+                host.script = script
+        return said
+
+    delivered = "delivered dane requiretls"
+    assert asyncio.run(run()) == [delivered, "deferred 450 4.3.2 rejected", delivered]
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("null-mx.test", "failed 556 5.1.10 null-mx"),
+        ("no-such.test", "failed 550 5.1.2 no-such-domain"),
+        ("bogus.test", "deferred 451 4.4.3 dnssec-bogus"),
+    ],
+)
+@pytest.mark.requirement("7505-4.1-1", "5321-5.1-2", "5321-5.1-3")
+def test_where_dns_decides_alone_nobody_is_asked(lab: Laboratory, domain: str, expected: str) -> None:
+    """And no session is there to be told of."""
+    watching = Watching()
+
+    [outcome] = deliver(lab.settings(), message(REQUIRED), f"a@{domain}", watching=[watching])
+
+    assert in_words(outcome) == expected
+    assert watching.attempts == []
+
+
 def test_a_kept_session_that_said_goodbye_is_not_used(lab: Laboratory) -> None:
     """A farewell that nobody asked for is understood."""
     host = lab.destination("mx.dane-ee.test")

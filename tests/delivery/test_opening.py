@@ -23,8 +23,9 @@ from requiretls_plugin.policy.next_hop import UNIXSocket
 from requiretls_plugin.policy.refusal import Peer, Refusal, Sureness
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
+from requiretls_plugin.security import Security
 from tests.delivery.demands import ANYTHING, ENCRYPTED, IF_TLS_FAILS_CLEARTEXT, PKIX
-from tests.delivery.other_servers import AsksForACertificate
+from tests.delivery.other_servers import AsksForACertificate, OtherServer
 
 HOST = DomainName("mx.dnssec-pkix.test")
 
@@ -133,8 +134,7 @@ def test_a_host_without_addresses_is_not_reached(lab: Laboratory) -> None:
     """Nothing is guessed."""
     refusal = asyncio.run(opened(addressed(lab, ANYTHING), rules(lab)))
 
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason is Reason.HOST_UNREACHABLE
+    assert refusal == refused(Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address to connect to")
 
 
 def refused(
@@ -242,16 +242,39 @@ def test_a_socket_that_is_not_there_is_named_by_its_path(lab: Laboratory, tmp_pa
 @pytest.mark.parametrize("act", [Act.CLOSE, b"nonsense\r\n"])
 @pytest.mark.requirement("8689-4.2.2-2")
 def test_tls_that_breaks_where_it_need_not_be_leads_to_one_more_try_without_it(
-    lab: Laboratory, step: str, act: Answer
+    lab: Laboratory, patience: list[float], step: str, act: Answer
 ) -> None:
     """On a new connection, and there STARTTLS is not even said."""
     lab.destination(LIVE).script = Script(replies={step: act})
 
-    session = asyncio.run(opened(addressed(lab, IF_TLS_FAILS_CLEARTEXT, LIVE), rules(lab)))
+    demand = addressed(lab, IF_TLS_FAILS_CLEARTEXT, LIVE)
+    session = asyncio.run(opened(demand, rules(lab, connect_timeout=30.0)))
 
     assert isinstance(session, Session)
     assert session.proof.tls is None
     assert ["STARTTLS" in each.verbs for each in lab.destination(LIVE).connections] == [True, False]
+    assert patience == [30.0, 30.0]
+
+
+@pytest.mark.parametrize("secured", [True, False], ids=["TLS at once", "a server that waits for a word"])
+def test_implicit_tls_begins_with_the_handshake(lab: Laboratory, secured: bool) -> None:
+    """RFC 8314: nothing is said or heard before it."""
+    server = OtherServer(lab.destination(LIVE), Script())
+
+    async def run() -> Session | Refusal:
+        async with server.at_port(implicit_tls=secured) as port:
+            demand = replace(addressed(lab, ENCRYPTED, LIVE), port=port, implicit_tls=True)
+            return await opened(demand, rules(lab))
+
+    session = asyncio.run(run())
+
+    if secured:
+        assert isinstance(session, Session)
+        assert session.proof.tls is not None
+        assert [each.verbs for each in server.connections] == [["EHLO", "QUIT"]]
+    else:
+        assert isinstance(session, Refusal)
+        assert session.reason is Reason.TLS_HANDSHAKE_FAILED
 
 
 def test_a_refusal_in_good_order_leads_to_no_try_without_tls(lab: Laboratory) -> None:
@@ -277,6 +300,7 @@ def test_a_trial_that_succeeds_leaves_nothing_to_tell(lab: Laboratory) -> None:
     assert session.trial is None
     assert session.demand == demand
     assert session.proof.authenticated
+    assert session.security is Security.ENCRYPTED  # a policy on trial vouches for nothing
     assert len(lab.destination(LIVE).connections) == 1
 
 
