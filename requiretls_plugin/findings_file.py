@@ -25,6 +25,7 @@ from requiretls_plugin.mail_address import AddressLiteral
 from requiretls_plugin.policy import evidence, mx_lookup, next_hop, refusal, sts, tlsa_lookup
 from requiretls_plugin.policy.answers import TLSARecord
 from requiretls_plugin.policy.demand import Rules
+from requiretls_plugin.policy.sts_cache import is_time
 from requiretls_plugin.policy.sts_failure import FetchFailure
 from requiretls_plugin.policy.sts_policy import STSPolicy, parse_sts_policy
 from requiretls_plugin.reason import Reason
@@ -87,6 +88,8 @@ def findings_from_json(data: bytes) -> Findings:
         findings = _thawed(table.get("findings"))
         if not isinstance(findings, Findings):
             raise InvalidFindings("the file has something else in place of findings")
+        if not is_time(findings.taken):
+            raise InvalidFindings("the file does not say when its findings were taken")
         for requirement in Requirement:
             judge(findings, requirement)
     except RecursionError:

@@ -26,7 +26,8 @@ FIELD = "X-RequireTLS-Stored"
 
 _NEVER_ON_THE_WIRE = (FIELD, REQUIRE_TLS_ESMTP)
 _WORD = re.compile(rb"([a-z]+)=([\x21-\x7e]*)")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+# Up to the year 5138; later ones no calendar has.
+_SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,8 +211,10 @@ class Settings(Section):
         except OSError as error:
             problem = f"cannot be read: {error.strerror}; name the settings file with --config"
             raise SettingsError(str(file), [problem]) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
             raise SettingsError(str(file), [f"is not TOML: {error}"]) from None
+        except RecursionError:
+            raise SettingsError(str(file), ["is not TOML for settings: it is nested too deeply"]) from None
         return cls.from_table(table, source=str(file), folder=file.resolve().parent)
 
     @classmethod

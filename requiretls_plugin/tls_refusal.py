@@ -57,19 +57,20 @@ def failures_reported_in(report: email.message.Message) -> ReportedFailures:
     accusing it.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
-    for block in _recipient_blocks(report):
-        if str(block.get("Action", "failed")).strip().lower() != "failed":
-            continue
-        found[_names_tls(block)].update(_addresses(block))
+    for block in _blocks(report):
+        addresses = _addresses(block)
+        if addresses and str(block.get("Action", "failed")).strip().lower() == "failed":
+            found[_names_tls(block)].update(addresses)
     return ReportedFailures(frozenset(found[True]), frozenset(found[False]))
 
 
-def _recipient_blocks(report: email.message.Message) -> Iterator[email.message.Message]:
+def _blocks(report: email.message.Message) -> Iterator[email.message.Message]:
+    """Yield the groups of fields of a report; of empty ones there may be as many as it has lines."""
     for part in report.walk():
         if part.get_content_type() != "message/delivery-status" or not part.is_multipart():
             continue
         for block in part.get_payload():
-            if isinstance(block, email.message.Message) and _addresses(block):
+            if isinstance(block, email.message.Message) and len(block):
                 yield block
 
 

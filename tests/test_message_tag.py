@@ -107,6 +107,7 @@ BAD = [
     pytest.param(re.sub("from=[^ ]*", "from=+FF@x.example", GOOD), id="no UTF-8"),
     pytest.param(re.sub("arrived=[^ ]*", "arrived=soon", GOOD), id="no time"),
     pytest.param(re.sub("arrived=[^ ]*", "arrived=" + "9" * 5000, GOOD), id="an endless time"),
+    pytest.param(re.sub("arrived=[^ ]*", "arrived=999999999999", GOOD), id="a year no calendar has"),
     pytest.param(re.sub("notify=[^ ]*", "notify=NEVER,DELAY", GOOD), id="a bad NOTIFY"),
     pytest.param(GOOD + " \xe9", id="not ASCII"),
 ]

@@ -419,6 +419,23 @@ def test_what_is_no_toml_is_told(tmp_path: Path, content: bytes) -> None:
         Settings.load(file)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("hostname = " + "9" * 5000, id="a number of thousands of digits"),
+        pytest.param("hostname = " + "[" * 5000, id="lists in lists in lists"),
+        pytest.param("hostname = " + "{a = " * 5000, id="tables in tables in tables"),
+    ],
+)
+def test_attack_a_file_that_overstrains_the_parser_is_told(tmp_path: Path, content: str) -> None:
+    """Python's own parser raises other errors for these."""
+    file = tmp_path / "requiretls.toml"
+    file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(SettingsError, match="is not TOML"):
+        Settings.load(file)
+
+
 # What they are
 
 

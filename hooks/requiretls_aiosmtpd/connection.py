@@ -26,6 +26,10 @@ MAX_CONNECTIONS = 500
 # every few minutes a client could keep a connection for ever.
 PROGRESS_OCTETS = 1024
 
+# How many replies one client gets before the others have their turn: commands that come at once
+# are answered without waiting for anything, and a packet has room for thousands.
+TURN = 20
+
 
 class Connection(smtp.SMTP):
     """A connection that answers safely, and is patient with the busy only.
@@ -51,6 +55,7 @@ class Connection(smtp.SMTP):
         self._open_connections = open_connections if open_connections is not None else set()
         self._max_connections = max_connections
         self._greeting_sent = False
+        self._replies_sent = 0
         self._last_heard = 0.0
         self._unnoted_octets = 0
         self._reading_message = self._handler_works = False
@@ -127,6 +132,9 @@ class Connection(smtp.SMTP):
         """Send *lines* in one piece, as they are."""
         self._writer.write("".join(f"{line}\r\n" for line in lines).encode("ascii", "replace"))
         await self._writer.drain()
+        self._replies_sent += 1
+        if self._replies_sent % TURN == 0:
+            await asyncio.sleep(0)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log *error* and return a reply that says nothing of it."""

@@ -127,6 +127,10 @@ class SMTPSession(Connection):
             await self.push(BAD_SEQUENCE)
         else:
             await super().smtp_STARTTLS(arg)
+            if self._tls_protocol is not None and not self.inside_tls:
+                # asyncio takes a handshake for done in which we hung up on an idle client. What the
+                # client said before it is still there, and nobody is left to be answered.
+                raise smtp.TLSSetupException from ConnectionAbortedError("it took too long")
 
     async def smtp_AUTH(self, arg: str) -> None:
         """Check who the client is, if there is somebody to do that."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from requiretls_plugin.certificate.der import public_key_info
 from requiretls_plugin.certificate.name_match import leaf_names
-from requiretls_plugin.certificate.reading import read_certificate
+from requiretls_plugin.certificate.reading import UNREADABLE, read_certificate
 
 # A certificate can have thousands of names; nobody reads them.
 _MAX_NAMES = 10
@@ -50,5 +50,5 @@ def _issuer_and_end(certificate: bytes) -> tuple[str, datetime.datetime] | tuple
         return None, None
     try:
         return readable.issuer.rfc4514_string(), readable.not_valid_after_utc
-    except (ValueError, Warning):  # both are read when they are asked for
+    except UNREADABLE:  # both are read when they are asked for
         return None, None

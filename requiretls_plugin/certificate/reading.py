@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 # Warning: where warnings are errors, a certificate that a later version of the library
 # will refuse (such as one with the serial number 0) is refused today.
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -32,7 +32,7 @@ def read_certificate(der: bytes) -> x509.Certificate | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.extensions, certificate.subject
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return certificate
 
@@ -41,5 +41,5 @@ def read_public_key(public_key_info: bytes) -> PublicKeyTypes | None:
     """Return the key in a subjectPublicKeyInfo, None if it cannot be read."""
     try:
         return load_der_public_key(public_key_info)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import CacheFailure
-from requiretls_plugin.policy.sts_cache import CAPABILITY, DAY, PolicyCache
+from requiretls_plugin.policy.sts_cache import CAPABILITY, DAY, PolicyCache, is_time
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _updated(last: float | None, seen: bool | None, now: float) -> float | None:
 def _restored(text: str) -> HostCapability | None:
     try:
         kept = json.loads(text)
-        names = ("starttls", "requiretls", "requiretls_since", "dane")
-        return HostCapability(**{name: None if kept[name] is None else float(kept[name]) for name in names})
+        times = [kept[name] for name in ("starttls", "requiretls", "requiretls_since", "dane")]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return HostCapability(*times) if all(time is None or is_time(time) for time in times) else None

@@ -18,7 +18,7 @@ from dns.rdatatype import AAAA, CNAME, MX, NS, TLSA, TXT, A, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import InvalidDomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
-from requiretls_plugin.policy.dns_wire import OPAQUE_TLSA, is_truncated
+from requiretls_plugin.policy.dns_wire import OPAQUE_TLSA, OPAQUE_TXT, is_truncated
 from requiretls_plugin.server_address import IPAddress
 
 # RFC 8914: what a validating resolver says of an answer it could not validate.
@@ -57,7 +57,7 @@ def read_reply(reply: dns.message.Message, *, ad_counts: bool) -> Answer[Any]:
     try:
         chain = reply.resolve_chaining()
         ttl = float(chain.minimum_ttl)
-        rrset = chain.answer or _tlsa_rrset(reply, chain.canonical_name)
+        rrset = chain.answer or _opaque_rrset(reply, chain.canonical_name)
         if rrset is None:
             return Absent(secure, reply.rcode() == dns.rcode.NOERROR, ttl)
         read = _READERS[rrset.rdtype]
@@ -71,12 +71,13 @@ def read_reply(reply: dns.message.Message, *, ad_counts: bool) -> Answer[Any]:
         return LookupFailed(bogus=False, why="the reply contradicts itself")
 
 
-def _tlsa_rrset(reply: dns.message.QueryMessage, owner: dns.name.Name) -> dns.rrset.RRset | None:
-    """Return the TLSA records at *owner*, at the end of the chain, if they were asked for."""
+def _opaque_rrset(reply: dns.message.QueryMessage, owner: dns.name.Name) -> dns.rrset.RRset | None:
+    """Return the records at *owner*, at the end of the chain, if they come under another type."""
     question = reply.question[0]
-    if question.rdtype != TLSA or reply.rcode() != dns.rcode.NOERROR:
+    opaque = {TLSA: OPAQUE_TLSA, TXT: OPAQUE_TXT}.get(question.rdtype)
+    if opaque is None or reply.rcode() != dns.rcode.NOERROR:
         return None
-    return reply.get_rrset(reply.answer, owner, question.rdclass, OPAQUE_TLSA)
+    return reply.get_rrset(reply.answer, owner, question.rdclass, opaque)
 
 
 def _says_bogus(reply: dns.message.Message) -> bool:
@@ -115,7 +116,15 @@ def _tlsa(rdata: Any) -> TLSARecord:
 
 
 def _txt(rdata: Any) -> bytes:
-    return b"".join(rdata.strings)
+    """Return the strings of a TXT record joined (RFC 1035 section 3.3.14)."""
+    strings, at = [], 0
+    while at < len(rdata.data):
+        end = at + 1 + rdata.data[at]
+        strings.append(rdata.data[at + 1 : end])
+        at = end
+    if at > len(rdata.data) or not strings:
+        raise dns.exception.FormError
+    return b"".join(strings)
 
 
 def _target(rdata: Any) -> DomainName:
@@ -127,7 +136,7 @@ _READERS: Mapping[RdataType, Callable[[Any], Any]] = {
     AAAA: _address,
     MX: _mx,
     OPAQUE_TLSA: _tlsa,
-    TXT: _txt,
+    OPAQUE_TXT: _txt,
     CNAME: _target,
     NS: _target,
 }

@@ -60,7 +60,7 @@ class CachedPolicy:
         """Return the entry that a store kept as these values, or None if it kept rubbish."""
         if not (isinstance(domain, str) and isinstance(record_id, str) and isinstance(text, str)):
             return None
-        if not (_is_time(fetched) and _is_time(last_used) and _ID.fullmatch(record_id)):
+        if not (is_time(fetched) and is_time(last_used) and _ID.fullmatch(record_id)):
             return None
         try:
             body = text.encode()
@@ -80,7 +80,8 @@ class CachedPolicy:
         return self.fetched + min(REFRESH_EVERY, self.policy.max_age / 2)
 
 
-def _is_time(value: object) -> TypeGuard[float]:
+def is_time(value: object) -> TypeGuard[float]:
+    """Return whether *value* is a time that a store of ours could have kept, in seconds since 1970."""
     return isinstance(value, float) and 0 <= value < _YEAR_3000
 
 

@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 
 from requiretls_plugin.domain_name import DomainName
-from requiretls_plugin.policy.sts_cache import DAY, FETCH_FAILURE, PolicyCache
+from requiretls_plugin.policy.sts_cache import DAY, FETCH_FAILURE, PolicyCache, is_time
+
+# Of RFC 8460 section 4.3, those about policies.
+RESULT_TYPES = ("sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid")
 
 # RFC 8461 section 3.3: at least five minutes after a failed fetch for the same id.
 BACK_OFF = 300.0
@@ -44,8 +47,14 @@ async def last_failure(cache: PolicyCache, domain: DomainName, now: float) -> Fe
     text = await cache.note(FETCH_FAILURE, domain, now)
     try:
         kept = json.loads(text or "null")
-        return FetchFailure(
-            str(kept["record_id"]), str(kept["result_type"]), str(kept["why"]), float(kept["at"])
-        )
+        failure = FetchFailure(kept["record_id"], kept["result_type"], kept["why"], kept["at"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return failure if _may_be_ours(failure) else None
+
+
+def _may_be_ours(failure: FetchFailure) -> bool:
+    """Return whether this package could have noted it; others may write to the store."""
+    words = failure.record_id, failure.result_type, failure.why
+    shown = all(isinstance(word, str) and word.isprintable() for word in words)
+    return shown and failure.result_type in RESULT_TYPES and is_time(failure.at)

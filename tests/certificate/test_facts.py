@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from requiretls_lab.authority import Leaf
 from requiretls_lab.laboratory import Laboratory
 from requiretls_plugin.certificate.facts import facts_of
+from tests.certificate.forge import authority, ec_key, server
 
 
 def test_names_issuer_end_and_the_record_that_would_match(lab: Laboratory) -> None:
@@ -29,6 +30,18 @@ def test_without_alternative_names_the_common_name_is_shown(lab: Laboratory) -> 
     certificate = lab.authority.issue(Leaf(common_name="mx.facts.test"))
 
     assert facts_of(certificate.leaf.public_bytes(Encoding.DER)).names == ("mx.facts.test",)
+
+
+def test_attack_a_name_of_the_wrong_kind_gives_facts() -> None:
+    """A common name of bits and not of text: only who reads the issuer finds out."""
+    good = server(authority("Authority", ec_key(1)), "mx.facts.test").der
+    text, bits = b"\x0c\x09Authority", b"\x03\x09\x00uthority"
+    assert good.count(text) == 1
+
+    facts = facts_of(good.replace(text, bits))
+
+    assert facts.names == ("mx.facts.test",)
+    assert (facts.issuer, facts.expires) == (None, None)
 
 
 @given(st.binary(max_size=200))

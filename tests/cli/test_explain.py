@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import replace
@@ -268,6 +269,20 @@ def test_attack_any_bytes_are_refused(data: bytes) -> None:
     """A file of something else is one error."""
     with pytest.raises(InvalidFindings):
         findings_from_json(data)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [1e300, -1.0, float("nan"), float("inf"), 10**400],
+    ids=["too late", "too early", "no number", "never", "a number without end"],
+)
+def test_attack_findings_of_no_calendars_day_are_refused(kept: dict[str, Any], taken: float) -> None:
+    """The day goes into the id of a policy that is advised."""
+    table = copy.deepcopy(kept)
+    table["findings"]["Findings"]["taken"] = taken
+
+    with pytest.raises(InvalidFindings, match="when"):
+        findings_from_json(json.dumps(table).encode())
 
 
 def test_attack_a_deeply_nested_file_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from typing import TypeVar
 
 import pytest
@@ -151,7 +152,20 @@ def test_broken_store_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings_in(caplog) == []
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"starttls": "x"}', "[" * 100_000, "1e999"])
+def kept(time: str) -> str:
+    """Return a note that says *time* of everything."""
+    names = (field.name for field in fields(HostCapability))
+    return "{" + ", ".join(f'"{name}": {time}' for name in names) + "}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "{}", '{"starttls": "x"}', "[" * 100_000, "1e999"),
+        *map(kept, ("1e300", "NaN", "-1.0", '"x"', "true")),
+        pytest.param(kept("1" * 400), id="numbers without end"),
+    ],
+)
 def test_attack_rubbish_in_the_store_is_nothing_known(text: str) -> None:
     """Whoever can write the store cannot make us raise."""
     cache = MemoryCache()

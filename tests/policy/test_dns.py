@@ -17,6 +17,7 @@ from requiretls_plugin.policy.answers import Absent, Answer, DNSSource, Found, L
 from requiretls_plugin.policy.dns import StubResolver
 from requiretls_plugin.policy.dns_probe import Validation
 from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered
+from requiretls_plugin.policy.dns_wire import parse_message
 from requiretls_plugin.server_address import Nameserver
 from requiretls_plugin.settings import DNSSettings
 from tests.policy.dns_messages import reply_to
@@ -43,7 +44,9 @@ class FakeServer:
         if reply is None:
             await asyncio.Event().wait()
             raise AssertionError("unreachable")
-        return reply
+        if isinstance(reply, Unanswered):
+            return reply
+        return parse_message(reply.to_wire(), query.question[0].rdtype)
 
     def close(self) -> None:
         self.closed = True

@@ -19,6 +19,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Found, LookupFailed
 from requiretls_plugin.policy.dns import StubResolver
 from requiretls_plugin.policy.dns_query import PlainServer, Reply, Server, TLSServer, Unanswered
+from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.server_address import Nameserver
 from requiretls_plugin.settings import DNSSettings
 from tests.policy.dns_messages import query_for, reply_to
@@ -29,7 +30,10 @@ QUERY = query_for("a.test", "TXT")
 
 def text_of(reply: Reply) -> str:
     assert isinstance(reply, dns.message.Message), reply
-    return str(reply.answer[0][0])
+    answer = read_reply(reply, ad_counts=False)
+    assert isinstance(answer, Found), answer
+    text: bytes = answer.records[0]
+    return text.decode()
 
 
 def honest(query: dns.message.Message) -> Answers:
@@ -66,7 +70,7 @@ def test_a_question_is_asked_over_udp() -> None:
     """The plain case."""
     reply, talk = reply_from(honest)
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
     assert len(talk.over_udp) == 1
     assert talk.connections == 0
 
@@ -76,7 +80,7 @@ def test_a_truncated_reply_is_fetched_over_tcp() -> None:
     """A TLSA RRset with whole certificates needs it."""
     reply, talk = reply_from(truncated, honest)
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
     assert len(talk.over_stream) == 1
 
 
@@ -85,13 +89,13 @@ def test_replies_of_almost_64_kb_come_through() -> None:
     """As large as a DNS message can be."""
 
     def huge(query: dns.message.Message) -> Answers:
-        lines = [f'a.test. 60 TXT "{n:0200}"' for n in range(290)]
+        lines = [f'a.test. 60 TXT "{n:0200}" "{n:0200}"' for n in range(150)]
         return [reply_to(query, *lines).to_wire(max_size=65_535)]
 
     reply, _ = reply_from(truncated, huge, patience=10.0)
 
     assert isinstance(reply, dns.message.Message)
-    assert len(reply.answer[0]) == 290
+    assert len(reply.answer[0]) == 150
 
 
 @pytest.mark.requirement("7671-10.1.1-1")
@@ -149,7 +153,7 @@ def test_attack_spoofed_datagrams_are_passed_over(change: Callable[[bytearray], 
     """The resolver's own answer still counts."""
     reply, _ = reply_from(spoof(change))
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
 
 
 def test_attack_a_spoofed_truncated_reply_with_a_wrong_id_does_not_cause_tcp() -> None:
@@ -162,7 +166,7 @@ def test_attack_a_spoofed_truncated_reply_with_a_wrong_id_does_not_cause_tcp() -
 
     reply, talk = reply_from(script)
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
     assert talk.connections == 0
 
 
@@ -201,7 +205,7 @@ def test_a_lost_datagram_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
     reply, _ = reply_from(script)
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
     assert len(set(seen)) == 1
 
 
@@ -295,7 +299,7 @@ def test_a_connection_over_tls_serves_many_questions(authority: trustme.CA, ca_f
 
     async def ask_thrice(server: TLSServer, talk: Talk) -> int:
         for _ in range(3):
-            assert text_of(await server.ask(QUERY)) == '"honest"'
+            assert text_of(await server.ask(QUERY)) == "honest"
         return talk.connections
 
     assert over_tls(ask_thrice, server_context(authority), ca_file) == 1
@@ -321,7 +325,7 @@ def test_questions_at_the_same_time_share_the_connection(authority: trustme.CA, 
 
     replies, connections = over_tls(ask_together, server_context(authority), ca_file, backwards)
 
-    assert [text_of(reply) for reply in replies] == [f'"x{n}.test."' for n in range(20)]
+    assert [text_of(reply) for reply in replies] == [f"x{n}.test." for n in range(20)]
     assert connections == 1
 
 
@@ -368,7 +372,7 @@ def test_a_connection_the_server_has_closed_is_replaced(
 
     reply, connections = over_tls(twice, server_context(authority), ca_file, script)
 
-    assert text_of(reply) == '"honest"'
+    assert text_of(reply) == "honest"
     assert connections == 2
 
 
@@ -406,7 +410,7 @@ def test_attack_a_late_reply_does_not_answer_the_next_question(authority: trustm
                 await server.ask(query_for("slow.test", "TXT"))
         return await server.ask(QUERY)
 
-    assert text_of(over_tls(impatient, server_context(authority), ca_file, script)) == '"honest"'
+    assert text_of(over_tls(impatient, server_context(authority), ca_file, script)) == "honest"
 
 
 def test_attack_a_reply_to_another_question_over_tls_is_no_reply(

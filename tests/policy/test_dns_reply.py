@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import struct
 from typing import Any
 
 import dns.exception
 import dns.message
 import pytest
+from dns.rdatatype import MX, A, RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
 from requiretls_plugin.policy.dns_reply import read_reply
-from requiretls_plugin.policy.dns_wire import read_message
+from requiretls_plugin.policy.dns_wire import MAX_LABELS, MAX_RECORDS, parse_message, read_message
 from tests.policy.dns_messages import query_for, reply_to
 
 SOA = "example.org. 900 SOA ns.example.org. hostmaster.example.org. 1 3600 600 86400 60"
@@ -291,3 +293,80 @@ def test_attack_damaged_replies_are_an_answer_or_passed_over(rdtype: str, data: 
         return
 
     assert isinstance(read_reply(reply, ad_counts=True), Found | Absent | LookupFailed)
+
+
+def flood(rdtype: str, rdata: bytes, *, labels: int, records: int) -> bytes:
+    """Return a reply with so many records alike but for a number, their names one label over the other."""
+    name = b"\x01a" * labels + b"\0"
+    record = struct.pack("!HHHIH", 0xC00C, RdataType.from_text(rdtype), 1, 9, len(rdata) + 2)
+    header = struct.pack("!6H", 0, 0x8180, 1, records, 0, 0)
+    question = name + struct.pack("!2H", RdataType.from_text(rdtype), 1)
+    return header + question + b"".join(record + struct.pack("!H", n) + rdata for n in range(records))
+
+
+@pytest.mark.parametrize(
+    ("rdtype", "rdata", "labels", "records"),
+    [
+        pytest.param("MX", b"\xc0\x0c", 2, 4000, id="more hosts than any domain has"),
+        pytest.param("MX", b"\xc0\x0c", 100, 20, id="names of a hundred labels"),
+        pytest.param("A", b"\1\1", 2, 4000, id="more addresses than any host has"),
+        pytest.param("A", b"\1\1", 100, 20, id="addresses of a name of a hundred labels"),
+    ],
+)
+def test_attack_a_reply_that_takes_long_to_read_is_refused_before(
+    rdtype: str, rdata: bytes, labels: int, records: int
+) -> None:
+    """All mail would wait meanwhile: 64 KB could take ten seconds."""
+    wire = flood(rdtype, rdata, labels=labels, records=records)
+
+    with pytest.raises(dns.exception.FormError, match="more than"):
+        parse_message(wire, RdataType.from_text(rdtype))
+
+
+def test_attack_options_that_take_long_to_read_are_refused_before() -> None:
+    """Sixteen thousand of them, all empty."""
+    wire = bytearray(reply_to(query_for("a.test", "A"), "a.test. 9 A 192.0.2.1", ede=6).to_wire())
+    options = bytes(60_000)
+    at = wire.rindex(b"\0\0\x29")
+    wire[at + 9 :] = struct.pack("!H", len(options)) + options
+
+    with pytest.raises(dns.exception.FormError, match="options"):
+        parse_message(bytes(wire), A)
+
+
+@pytest.mark.parametrize("labels", [2, MAX_LABELS])
+def test_a_reply_within_the_limits_is_read(labels: int) -> None:
+    """Names and numbers that no mail domain has, and still every record is there."""
+    answer = read_reply(
+        parse_message(flood("MX", b"\xc0\x0c", labels=labels, records=MAX_RECORDS - 1), MX), ad_counts=True
+    )
+
+    assert isinstance(answer, Found)
+    assert len(answer.records) == MAX_RECORDS - 1
+
+
+def test_texts_of_empty_strings_are_read_as_one() -> None:
+    """However many; and a string that its record is too short for makes the reply malformed."""
+    query = query_for("a.test", "TXT")
+    wire = bytearray(reply_to(query, r"a.test. 9 TXT \# 5 0000000161").to_wire())
+
+    assert read_reply(read_message(bytes(wire), query), ad_counts=True) == Found(
+        (b"a",), secure=False, canonical=DomainName("a.test"), ttl=9.0
+    )
+    wire[wire.index(b"\0\0\0\1a") + 3] = 2
+    assert isinstance(read_reply(read_message(bytes(wire), query), ad_counts=True), LookupFailed)
+
+
+def test_records_that_answer_nothing_are_left_unread() -> None:
+    """One that is malformed takes nothing from the answer beside it."""
+    query = query_for("a.test", "A")
+    wire = bytearray(reply_to(query, "a.test. 9 A 192.0.2.1", 'a.test. 9 TXT "abc"').to_wire())
+    at = wire.index(b"\0\x10\0\1")
+    wire[at : at + 2] = RdataType.from_text("SRV").to_bytes(2, "big")
+    with pytest.raises(dns.exception.FormError):
+        dns.message.from_wire(bytes(wire))
+
+    answer = read_reply(read_message(bytes(wire), query), ad_counts=True)
+
+    assert isinstance(answer, Found)
+    assert answer.records == (ipaddress.ip_address("192.0.2.1"),)

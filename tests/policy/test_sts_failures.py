@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from requiretls_lab.policy_host import PolicyAnswer
 from requiretls_plugin.policy.sts import NoSTS, STSUnavailable
 from requiretls_plugin.policy.sts_cache import DAY, FETCH_FAILURE
 from requiretls_plugin.policy.sts_failure import BACK_OFF
-from tests.policy.sts_entries import entry
+from tests.policy.sts_entries import BEGIN, entry
 from tests.policy.sts_site import DOMAIN
 from tests.policy.sts_world import BROKEN, EXAMPLE, RECORD, Play, World
 
@@ -205,7 +206,24 @@ def test_clock_set_back_does_not_stretch_the_pause(play: Play) -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"at": "x"}', "[" * 100_000])
+def noted(**changes: object) -> str:
+    """Return what is noted of a fetch that failed a minute ago, with *changes*."""
+    failure = {"record_id": "1", "result_type": "sts-policy-fetch-error", "why": "refused", "at": BEGIN - 60}
+    return json.dumps(failure | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "{}", '{"at": "x"}', "[" * 100_000),
+        pytest.param(noted(at=10**400), id="a time without end"),
+        pytest.param(noted(at=float("nan")), id="no number"),
+        pytest.param(noted(record_id=1), id="an id that is none"),
+        pytest.param(noted(result_type="weather"), id="an unknown result"),
+        pytest.param(noted(result_type=[]), id="a list of results"),
+        pytest.param(noted(why="\x1b[2J"), id="control characters"),
+    ],
+)
 def test_attack_rubbish_noted_as_a_failure_is_none(play: Play, text: str) -> None:
     """Whoever can write the store cannot make us raise, nor keep us from fetching."""
 

@@ -15,6 +15,7 @@ from requiretls_plugin.observe.tlsrpt_record import reporting_record
 from requiretls_plugin.observe.tlsrpt_results import ResultType, results_of
 from requiretls_plugin.policy.answers import Found
 from requiretls_plugin.policy.dns_reply import read_reply
+from requiretls_plugin.policy.dns_wire import read_message
 from requiretls_plugin.policy.sts_failure import FetchFailure
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
@@ -29,7 +30,7 @@ def test_the_strings_of_a_record_are_joined_with_nothing_between_them() -> None:
     query = query_for("_smtp._tls.example.com", "TXT")
     reply = reply_to(query, '_smtp._tls.example.com. 60 TXT "v=TLSRPTv1; rua=mailto:rep" "orts@example.com"')
 
-    answer = read_reply(reply, ad_counts=False)
+    answer = read_reply(read_message(reply.to_wire(), query), ad_counts=False)
 
     assert isinstance(answer, Found)
     assert reporting_record(answer.records) == "v=TLSRPTv1; rua=mailto:reports@example.com"

@@ -22,6 +22,7 @@ from requiretls_plugin.observe.tlsrpt_results import ResultType
 from requiretls_plugin.policy.answers import Found
 from requiretls_plugin.policy.cache_memory import MemoryCache
 from requiretls_plugin.policy.dns_reply import read_reply
+from requiretls_plugin.policy.dns_wire import read_message
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.resolver import PolicyResolver
 from requiretls_plugin.policy.sts import STSResolver
@@ -45,7 +46,7 @@ def test_the_strings_of_a_record_are_joined_with_nothing_between_them() -> None:
     query = query_for("_mta-sts.example.org", "TXT")
     reply = reply_to(query, '_mta-sts.example.org. 60 TXT "v=STSv1; id=2016" "0831;"')
 
-    answer = read_reply(reply, ad_counts=False)
+    answer = read_reply(read_message(reply.to_wire(), query), ad_counts=False)
 
     assert isinstance(answer, Found)
     record = parse_sts_record(answer.records)

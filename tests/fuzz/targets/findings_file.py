@@ -1,0 +1,33 @@
+"""A file for `requiretls explain --replay`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+from pathlib import Path
+
+from requiretls_plugin.cli.explain import explain_address, explained_as_json
+from requiretls_plugin.errors import InvalidFindings
+from requiretls_plugin.explain import explain
+from requiretls_plugin.findings_file import findings_as_json, findings_from_json
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="requiretls-fuzz-")
+FILE = Path(_FOLDER.name) / "findings.json"
+
+
+def target(data: bytes) -> None:
+    """Findings or our error; whatever is accepted is explained in printable lines, and kept as it is."""
+    try:
+        findings = findings_from_json(data)
+    except InvalidFindings:
+        return
+    explained = explain(findings)
+    written = findings_as_json(findings)
+    assert findings_as_json(findings_from_json(written.encode())) == written
+    json.dumps(explained_as_json(explained))
+    FILE.write_bytes(data)
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        explain_address.main(["--replay", str(FILE)], standalone_mode=False)
+    assert all(line.isprintable() for line in shown.getvalue().split("\n"))
