@@ -5,8 +5,9 @@ BIN := $(abspath $(VENV))/bin
 DEMO_READY := $(VENV)/.ready-for-demo
 READY := $(VENV)/.ready-for-tests
 WORKERS ?= auto
+MINUTES ?= 10
 
-.PHONY: demo test lint docs man bench faults conformance wheel-test supply clean
+.PHONY: demo test lint docs man bench faults fuzz conformance mutation wheel-test supply clean
 
 demo: $(DEMO_READY) ## start the lab and a Salmon app, send a dozen messages, print what happened
 	@$(BIN)/python -m tests.demo
@@ -34,8 +35,18 @@ bench: $(READY) ## measure, beside others, in one run
 faults: $(READY) ## break what is around a running server, at full size: about an hour
 	@$(BIN)/python -m tests.faults
 
+fuzz: $(READY) ## fuzz what reads strangers' bytes, each target for MINUTES
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[fuzz]" || echo "No atheris here: inputs are made blindly."
+	@nice $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 conformance: $(READY) ## run the tests that show requirements of RFCs, write docs/conformance.md
 	$(BIN)/python -m tests.conformance.report -n $(WORKERS)
+
+mutation: $(READY) ## change the code in small ways, one at a time, and tell which changes no test saw
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[mutation]"
+	rm -rf mutants
+	nice -n 19 $(BIN)/mutmut run
+	$(BIN)/python -m tests.mutation
 
 wheel-test: $(READY) ## build the wheel and run the tests against it, the sources out of reach
 	sh tests/wheel_test.sh $(BIN)/python $(WORKERS)
@@ -53,4 +64,4 @@ $(DEMO_READY): setup.cfg pyproject.toml tests/lab/prepare.sh
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

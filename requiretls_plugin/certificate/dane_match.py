@@ -57,11 +57,11 @@ Digests = Mapping[int, Callable[[bytes], Digest]]
 # hands in another table.
 DIGESTS: Digests = {2: hashlib.sha512, 1: hashlib.sha256}
 
-# A server sends one to four certificates besides its own; these bounds keep a hostile one
-# from making us check signatures for seconds.
-MAX_CERTIFICATES = 32
-MAX_PATHS = 16
-MAX_SIGNATURES = 64
+# A server sends one to four certificates besides its own, and Postfix looks at nine. With these
+# bounds a hostile one makes us check signatures for some hundredths of a second at the most.
+MAX_CERTIFICATES = 10
+MAX_PATHS = 6
+MAX_SIGNATURES = 16
 
 
 def usable_records(records: Iterable[TLSARecord], digests: Digests = DIGESTS) -> tuple[TLSARecord, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
@@ -22,6 +23,11 @@ from requiretls_plugin.certificate.reading import read_public_key
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 224
 MIN_DIGEST_OCTETS = 28
+
+# With these a signature is checked in less than a millisecond. With the exponent that its maker likes
+# best, an RSA key of 3072 bits takes six, and so do the kinds of keys that nobody uses any more.
+MAX_RSA_BITS = 8192
+MAX_EXPONENT_BITS = 32
 
 _WITHOUT_DIGEST = (SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448)
 
@@ -38,6 +44,20 @@ def weakness_of_key(certificate: bytes) -> str | None:
         case ec.EllipticCurvePublicKey():
             return _too_few(key.curve.key_size, MIN_EC_BITS)
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            return None
+    return "its key is of a kind that cannot be judged"
+
+
+def burden_of_key(key: PublicKeyTypes | None) -> str | None:
+    """Return why no signature is to be checked with *key*, None if that is quick; not how strong it is.
+
+    None for *key* is one that could not be read.
+    """
+    match key:
+        case rsa.RSAPublicKey():
+            modest = key.key_size <= MAX_RSA_BITS and key.public_numbers().e.bit_length() <= MAX_EXPONENT_BITS
+            return None if modest else "its key takes too long to check signatures with"
+        case ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             return None
     return "its key is of a kind that cannot be judged"
 

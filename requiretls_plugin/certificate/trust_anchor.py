@@ -22,8 +22,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from OpenSSL import crypto
 
+from requiretls_plugin.certificate.der import public_key_info
 from requiretls_plugin.certificate.reading import read_certificate, read_public_key
-from requiretls_plugin.certificate.strength import weakness_of_path
+from requiretls_plugin.certificate.strength import burden_of_key, weakness_of_path
 from requiretls_plugin.certificate.verdict import NotAuthenticated, reason_of_verify_code
 from requiretls_plugin.reason import Reason
 
@@ -44,8 +45,11 @@ def path_failure(chain: Sequence[bytes], anchor: TrustAnchor, now: datetime) -> 
 
     *now* is an aware datetime at which every certificate of the path has to be
     valid. The other certificates of *chain* may come in any order, and those
-    that cannot be read are passed over. Names are not looked at.
+    that cannot be read, or have keys that take long, are passed over. Names are
+    not looked at.
     """
+    if burden := _burden(anchor.certificate):
+        return NotAuthenticated(Reason.CERTIFICATE_NOT_TRUSTED, f"the trust anchor: {burden}")
     try:
         path = _verified_path(chain, anchor, now)
     except crypto.X509StoreContextError as error:
@@ -79,13 +83,18 @@ def _load(der: bytes) -> crypto.X509:
 def _loadable(chain: Iterable[bytes]) -> Iterator[crypto.X509]:
     for der in chain:
         with suppress(crypto.Error):
-            yield _load(der)
+            if _burden(der) is None:
+                yield _load(der)
+
+
+def _burden(certificate: bytes) -> str | None:
+    return burden_of_key(read_public_key(public_key_info(certificate) or b""))
 
 
 def is_signed_by(certificate: bytes, public_key_info: bytes) -> bool:
     """Tell whether the signature on a certificate in DER is one by the key; its strength is not looked at."""
     signed, key = read_certificate(certificate), read_public_key(public_key_info)
-    if signed is None or key is None:
+    if signed is None or burden_of_key(key) is not None:
         return False
     try:
         _verify(signed, key)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from requiretls_plugin.certificate import dane_match
-from requiretls_plugin.certificate.dane_match import MAX_PATHS, MAX_SIGNATURES, match_dane, usable_records
+from requiretls_plugin.certificate.dane_match import (
+    MAX_CERTIFICATES,
+    MAX_PATHS,
+    MAX_SIGNATURES,
+    match_dane,
+    usable_records,
+)
 from requiretls_plugin.certificate.verdict import Authenticated, NotAuthenticated, Verdict
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import TLSARecord
@@ -323,3 +332,56 @@ def test_attack_a_chain_with_changed_octets_is_never_somebody_else(
     # The root in DNS replaces a changed one on the wire.
     if isinstance(verdict, Authenticated) and chain[which] != CHAIN[which]:
         assert which == 2
+
+
+@functools.cache
+def slow_key() -> rsa.RSAPrivateKey:
+    """Return a key whose public exponent is as long as its modulus, since its private one is short.
+
+    To check a signature takes a hundred times as long as with a usual one.
+    """
+    usual = rsa.generate_private_key(65_537, 2048).private_numbers()
+    order = (usual.p - 1) * (usual.q - 1)
+    private = next(number for number in itertools.count(1_000_001, 2) if math.gcd(number, order) == 1)
+    public = rsa.RSAPublicNumbers(pow(private, -1, order), usual.public_numbers.n)
+    parts = private % (usual.p - 1), private % (usual.q - 1), usual.iqmp
+    return rsa.RSAPrivateNumbers(usual.p, usual.q, private, *parts, public).private_key()
+
+
+def test_attack_a_key_that_takes_long_is_no_anchor() -> None:
+    """Thirty certificates signed with such keys took two seconds, in which no other mail went."""
+    slow = authority("Slow", slow_key())
+    leaf = server(slow, MX)
+
+    for form in ("2 0 1", "2 0 0", "2 1 0"):
+        verdict = verdict_on(leaf.der, slow.der, record=tlsa(form, slow.der))
+        assert isinstance(verdict, NotAuthenticated), form
+        assert verdict.reason is not Reason.CERTIFICATE_NAME_MISMATCH
+
+
+def test_attack_a_key_that_takes_long_is_not_on_a_path() -> None:
+    """Between a good anchor and a good leaf it is as if it were not sent."""
+    slow = authority("Slow", slow_key(), root())
+    leaf = server(slow, MX)
+
+    assert reason_for(leaf.der, slow.der, root().der) is Reason.CERTIFICATE_NOT_TRUSTED
+
+
+def test_a_leaf_may_have_a_key_that_takes_long() -> None:
+    """Nobody's signature is checked with it but the handshake's own."""
+    leaf = certificate(None, slow_key(), root(), [dns_names(MX)])
+
+    assert isinstance(verdict_on(leaf.der, root().der), Authenticated)
+    assert isinstance(verdict_on(leaf.der, record=tlsa("3 1 1", leaf.der)), Authenticated)
+
+
+@pytest.mark.parametrize(("certificates", "enough"), [(8, True), (9, False)])
+def test_a_path_has_as_many_certificates_as_are_looked_at(certificates: int, enough: bool) -> None:
+    """Eight between leaf and root; there is no reason for more than two or three."""
+    above = [root()]
+    for number in range(certificates):
+        above.append(authority(f"Authority {number}", ec_key(300 + number), above[-1]))
+    chain = chain_of(server(above[-1], MX), *above[:0:-1], root())
+
+    assert (len(chain) <= MAX_CERTIFICATES) is enough
+    assert isinstance(verdict_on(*chain), Authenticated) is enough

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 PROJECT = Path(__file__).parents[2]
 
 # Extras for work on the project itself; every other extra is for those who use it.
-DEVELOPMENT = frozenset({"bench", "docs", "lint", "supply", "test"})
+DEVELOPMENT = frozenset({"bench", "docs", "fuzz", "lint", "mutation", "supply", "test"})
 
 _LOWEST = frozenset({">=", "==", "~="})
 
