@@ -56,5 +56,5 @@ async def last_failure(cache: PolicyCache, domain: DomainName, now: float) -> Fe
 def _may_be_ours(failure: FetchFailure) -> bool:
     """Return whether this package could have noted it; others may write to the store."""
     words = failure.record_id, failure.result_type, failure.why
-    shown = all(isinstance(word, str) and word.isprintable() for word in words)
-    return shown and failure.result_type in RESULT_TYPES and is_time(failure.at)
+    said = all(isinstance(word, str) for word in words)
+    return said and failure.result_type in RESULT_TYPES and is_time(failure.at)

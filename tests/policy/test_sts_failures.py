@@ -221,7 +221,6 @@ def noted(**changes: object) -> str:
         pytest.param(noted(record_id=1), id="an id that is none"),
         pytest.param(noted(result_type="weather"), id="an unknown result"),
         pytest.param(noted(result_type=[]), id="a list of results"),
-        pytest.param(noted(why="\x1b[2J"), id="control characters"),
     ],
 )
 def test_attack_rubbish_noted_as_a_failure_is_none(play: Play, text: str) -> None:
