@@ -112,10 +112,11 @@ class Connection(smtp.SMTP):
         super().connection_lost(error)
 
     def dismiss(self, reply: Reply) -> None:
-        """Tell the client why, and hang up; not for busy connections."""
+        """Tell the client why, and hang up, unless that is done already; not for busy connections."""
         if self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
-        if self.transport is not None:
+        # A TLS transport that is closed can no longer be written to.
+        if self.transport is not None and not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode("ascii"))
             self.transport.close()
 

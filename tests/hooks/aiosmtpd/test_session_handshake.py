@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
 from requiretls_aiosmtpd import SMTPSession
-from requiretls_aiosmtpd.connection import Connection
+from requiretls_aiosmtpd.connection import SHUTTING_DOWN, Connection
 from tests.hooks.aiosmtpd.serving import Keeper, server_context
 from tests.socketless import PlayedTransport, SocketlessLoop, settled
 
@@ -53,3 +54,31 @@ def test_attack_what_was_said_before_a_handshake_is_not_obeyed_when_it_times_out
         "client 192.0.2.1 said nothing for 10 seconds",
         "TLS handshake with 192.0.2.1 failed: it took too long",
     ]
+
+
+class Strict(PlayedTransport):
+    """Takes nothing once it is closed, as a transport inside TLS does."""
+
+    def write(self, data: Any) -> None:
+        """Take *data*."""
+        assert not self.is_closing()
+        super().write(data)
+
+
+def test_a_client_that_is_dismissed_twice_is_told_once() -> None:
+    """A TLS transport that is closed cannot be written to any more; stopping asks again until it is gone."""
+
+    async def scene() -> bytes:
+        session = SMTPSession(Keeper(), hostname="mx.example", loop=asyncio.get_running_loop())
+        client = Strict(session)
+        await settled()
+        session.dismiss(SHUTTING_DOWN)
+        session.dismiss(SHUTTING_DOWN)
+        await settled()
+        return bytes(client.heard)
+
+    loop = SocketlessLoop()
+    try:
+        assert loop.run_until_complete(scene()).count(b"421 ") == 1
+    finally:
+        loop.close()
