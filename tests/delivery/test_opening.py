@@ -69,7 +69,7 @@ def test_the_next_address_is_tried_when_one_answers_badly(lab: Laboratory, act: 
     lab.destination(OTHER).script = Script(replies={"greeting": act})
 
     demand = addressed(lab, ANYTHING, OTHER, LIVE)
-    session = asyncio.run(opened(demand, rules(lab, command_timeout=0.2)))
+    session = asyncio.run(opened(demand, rules(lab, command_timeout=2.0)))
 
     assert isinstance(session, Session)
     assert str(session.address) == lab.destination(LIVE).address
