@@ -21,6 +21,9 @@ MAX_HEAD_BYTES = 16 * 1024
 # this limit interim responses could go on for ever.
 MAX_RECEIVED_BYTES = 4 * MAX_POLICY_BYTES
 
+# How many chunks and interim responses that may be: taking one apart costs the same whatever its size.
+MAX_PIECES = 2_000
+
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_WHY = 200
 
@@ -49,7 +52,7 @@ class PolicyRequest:
         self.request = self._http.send(h11.Request(method="GET", target=PATH, headers=headers))
         self.request += self._http.send(h11.EndOfMessage())
         self._body = bytearray()
-        self._received = 0
+        self._received = self._pieces = 0
         self._framed = False
 
     def receive(self, data: bytes) -> bytes | None:
@@ -66,6 +69,9 @@ class PolicyRequest:
             while (event := self._http.next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.EndOfMessage):
                     return self._whole_body()
+                self._pieces += 1
+                if self._pieces > MAX_PIECES:
+                    raise fetch_error(f"the answer comes in more than {MAX_PIECES} pieces")
                 self._take(event)
         except h11.ProtocolError as error:
             raise fetch_error(f"the answer is not HTTP: {error}") from None

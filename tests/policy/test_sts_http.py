@@ -270,3 +270,27 @@ def test_attack_any_octets_give_a_body_or_our_error(parts: list[bytes], step: in
     except PolicyFetchError:
         return
     assert len(body) <= MAX_POLICY_BYTES
+
+
+def in_chunks(body: bytes, size: int) -> bytes:
+    """Return a good answer in chunks of *size* octets."""
+    chunks = (body[start : start + size] for start in range(0, len(body), size))
+    coded = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    head = answer("Content-Type: text/plain", "Transfer-Encoding: chunked", body=b"")
+    return head + coded + b"0\r\n\r\n"
+
+
+def test_attack_a_policy_in_thousands_of_chunks_is_refused() -> None:
+    """Each costs as much as a large one: ten thousand of an octet take as long as a hundred messages."""
+    lines = BODY + b"comment: x\n" * 400
+
+    assert received(in_chunks(lines, 3)) == lines
+    assert "pieces" in why_refused(in_chunks(lines, 1))
+
+
+def test_attack_interim_responses_count_as_pieces() -> None:
+    """They are small, and there is no end to them."""
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    assert received(interim * 1000 + answer()) == BODY
+    assert "pieces" in why_refused(interim * 3000 + answer())
