@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -14,6 +15,7 @@ from requiretls_plugin.explain import explain
 from requiretls_plugin.findings_file import findings_as_json, findings_from_json
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="requiretls-fuzz-")
+atexit.register(_FOLDER.cleanup)
 FILE = Path(_FOLDER.name) / "findings.json"
 
 

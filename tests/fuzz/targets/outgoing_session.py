@@ -83,7 +83,7 @@ class Server:
         elif data.startswith((b"MAIL", b"RSET\r\nMAIL")):
             self.mails += 1
             self._judge()
-        elif data.startswith((b"MAIL", b"RCPT", b"DATA", b"AUTH", b"c2VjcmV0")):
+        elif data.startswith((b"RCPT", b"DATA", b"AUTH", b"c2VjcmV0")):
             self._judge()
         asyncio.get_running_loop().call_soon(self.speak)
 

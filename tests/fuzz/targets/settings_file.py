@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.settings import Settings
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="requiretls-fuzz-")
+atexit.register(_FOLDER.cleanup)
 FILE = Path(_FOLDER.name) / "requiretls.toml"
 
 

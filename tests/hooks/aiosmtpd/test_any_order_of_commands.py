@@ -107,7 +107,9 @@ class Client:
             while piece := self._tls.read():
                 clear += piece
         except ssl.SSLWantReadError:
-            pass
+            return clear
+        # The server said that this is the end, and waits for us to hang up.
+        self.transport.hang_up()
         return clear
 
 
@@ -258,7 +260,7 @@ class SessionMachine(RuleBasedStateMachine):
         if properly:
             [reply] = self.run(self.client.say("QUIT\r\n"))
             assert reply[0].startswith("221 ")
-        # Inside TLS the server waits for us to say that this is the end.
+            assert self.client.transport.ended
         self.client.transport.hang_up()
         self.run(settled())
 
