@@ -32,7 +32,6 @@ async def remembered(text: str) -> None:
     failure = await last_failure(cache, NAME, NOW)
     if failure is not None:
         assert datetime.fromtimestamp(failure.at, UTC)
-        assert failure.why.isprintable()
         failure.forbids_fetch("1", NOW)
         await note_failure(cache, NAME, failure)
     memory = CapabilityMemory(cache, lambda: NOW)
