@@ -114,7 +114,7 @@ def test_program_leaves_no_daemon_behind(tmp_path: Path, ending: signal.Signals,
         # The last line is printed before it waits for signals.
         next(line for line in shown if line.startswith("stop: "))
         program.send_signal(ending)
-        assert program.wait(timeout=10) == status
+        assert program.wait(timeout=60) == status
 
     wait_until_silent(resolver)
 
