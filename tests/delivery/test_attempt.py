@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +25,10 @@ from requiretls_plugin.engine import Engine
 from requiretls_plugin.level import Level
 from requiretls_plugin.message import Recipient
 from requiretls_plugin.policy.demand import Rules
-from requiretls_plugin.policy.evidence import Evidence
+from requiretls_plugin.policy.evidence import Evidence, HostEvidence
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Peer
+from requiretls_plugin.policy.tlsa_lookup import HostLookupFailed
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.reply import Reply
 from requiretls_plugin.requirement import Requirement
@@ -347,7 +348,7 @@ def test_an_outcome_of_hosts_that_were_passed_over_was_said_by_no_server(lab: La
 
 def told(attempt: Attempt) -> Attempt:
     """Return *attempt* without what every run makes anew."""
-    return dataclasses.replace(attempt, message=None, evidence=None, seconds=0.0)
+    return replace(attempt, message=None, evidence=None, seconds=0.0)
 
 
 def test_observers_are_told_of_each_session(lab: Laboratory) -> None:
@@ -367,7 +368,7 @@ def test_observers_are_told_of_each_session(lab: Laboratory) -> None:
         requiretls_sent=True,
         outcomes=(outcomes[0],),
     )
-    again = dataclasses.replace(first, outcomes=(outcomes[1],), reused=True)
+    again = replace(first, outcomes=(outcomes[1],), reused=True)
     assert [told(attempt) for attempt in watching.attempts] == [first, again]
     for attempt in watching.attempts:
         assert attempt.message is not None
@@ -485,6 +486,19 @@ def walked(
 def test_what_had_a_part_in_a_refusal_is_asked_for_again(evidence: Evidence, blamed: bool) -> None:
     """A newer policy could list the host, a resolver that validates again could prove its name."""
     assert walked(evidence, REQUIRED).blames_evidence == blamed
+
+
+def test_one_host_for_want_of_dnssec_is_enough_to_ask_again_and_to_wait() -> None:
+    """Whatever the last host lacked; the verdict is our fault, as nobody validates for us."""
+    unproven = behind_mx(secure=False)
+    second = HostEvidence(DomainName("mx2.recipient.example"), 20, HostLookupFailed(False, "timed out"))
+    blind = replace(unproven, hosts=(*unproven.hosts, second), blind="127.0.0.1:53 does not validate")
+
+    delivery = walked(blind, REQUIRED)
+
+    assert delivery.blames_evidence
+    [outcome] = delivery.outcomes.values()
+    assert (outcome.disposition, outcome.reason) == (Disposition.DEFERRED, Reason.CONFIGURATION)
 
 
 def test_what_a_session_settled_is_not_taken_back() -> None:
@@ -690,9 +704,7 @@ def test_a_delivery_has_its_limit(lab: Laboratory, step: str) -> None:
 
 def test_a_server_that_does_not_answer_quit_delays_nobody(lab: Laboratory) -> None:
     """The next host is asked at once."""
-    lab.destination(FIRST).script = dataclasses.replace(
-        lab.destination(FIRST).script, replies={"QUIT": Act.SILENCE}
-    )
+    lab.destination(FIRST).script = replace(lab.destination(FIRST).script, replies={"QUIT": Act.SILENCE})
 
     async def run() -> None:
         async with Engine(lab.settings(), plugins()) as engine, asyncio.timeout(2):

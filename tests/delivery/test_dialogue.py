@@ -471,6 +471,21 @@ def test_a_reply_in_place_of_a_handshake_ends_the_talk() -> None:
     opening = Opening(SUBMISSIONS, "sender.example")
     opening.start()
 
+    assert opening.hear(GREETING) == refused(
+        Reason.PROTOCOL_VIOLATION,
+        Sureness.NOT_JUDGED,
+        "handshake was answered '220 mx ESMTP'",
+        "220 mx ESMTP",
+    )
+
+
+def test_what_was_refused_stays_refused() -> None:
+    """Whatever is said afterwards."""
+    opening = Opening(REQUIRED, "sender.example")
+    opening.start()
+    assert isinstance(opening.hear(reply("554 no")), Refusal)
+
+    assert opening.step is Step.REFUSED
     assert isinstance(opening.hear(GREETING), Refusal)
 
 
@@ -485,7 +500,7 @@ def test_a_handshake_that_was_not_due_is_a_mistake_of_ours() -> None:
 
 def test_a_login_without_a_proof_is_a_mistake_of_ours() -> None:
     """No demand of ours is like that; if one ever is, the password stays here."""
-    with pytest.raises(RuntimeError, match="a password is only for a server that proved who it is"):
+    with pytest.raises(RuntimeError, match=r"^a password is only for a server that proved who it is$"):
         play(replace(ANYTHING, login=SUBMISSION.login), [GREETING, ehlo("AUTH PLAIN")])
 
 
