@@ -1,4 +1,4 @@
-"""Talks with foreign servers as they were recorded, and a wire that plays the server's side again.
+"""Talks with foreign software as they were recorded.
 
 A transcript is a text file: a head of `# key: value` lines, then `C: ` before each line of the client,
 `S: ` before each line of the server, and the one word `TLS` where the handshake was.
@@ -6,81 +6,55 @@ A transcript is a text file: a head of `# key: value` lines, then `C: ` before e
 
 from __future__ import annotations
 
-from collections import deque
+import datetime
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from requiretls_plugin.delivery.proof import TLSProof
-from requiretls_plugin.delivery.server_reply import ReplyReader, ServerReply
-from requiretls_plugin.mail_address import MailAddress
-from requiretls_plugin.message import Message, Recipient
-from tests.delivery.demands import PROVED, tls
+OF_SERVERS = Path(__file__).parent / "transcripts" / "of_servers"
+OF_CLIENTS = Path(__file__).parent / "transcripts" / "of_clients"
 
-FOLDER = Path(__file__).parent / "transcripts"
-HANDSHAKE = "TLS"
+CLIENT, SERVER, HANDSHAKE = "C", "S", "TLS"
 
-MESSAGE = Message(
-    MailAddress.parse("a@sender.test"), b"Subject: recorded\r\n\r\n.a dot\r\n", mail_parameter=True
-)
+# What our receivers call themselves in transcripts, as aiosmtpd puts its version there.
+IDENT = "ESMTP"
 
 
 def written(side: str, octets: bytes) -> list[str]:
-    """Return the lines that `C` or `S` said."""
+    """Return the lines that CLIENT or SERVER said."""
     return [f"{side}: {line}".rstrip(" ") for line in octets.decode("ascii").splitlines()]
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One talk, MESSAGE on its way to *to*.
+    """One talk. *head* says with what software it was (`source`), when (`recorded`), and what about."""
 
-    *demand* is a key of `DEMANDS`; *source* and *recorded* say with whom and when it was.
-    """
-
-    source: str
-    recorded: str
-    demand: str
-    to: tuple[Recipient, ...]
+    head: Mapping[str, str]
     lines: tuple[str, ...]
 
     @classmethod
-    def read(cls, name: str) -> Transcript:
-        """Return the transcript of that name; raises OSError, KeyError if the head is not complete."""
-        text = (FOLDER / f"{name}.txt").read_text(encoding="ascii").splitlines()
+    def recorded_today(cls, source: str, lines: Iterable[str], **head: str) -> Transcript:
+        """Return a new one."""
+        today = datetime.date.today().isoformat()
+        made = {"source": source, "recorded": f"{today} by python -m tests.interop.record"}
+        return cls({**made, **head}, tuple(lines))
+
+    @classmethod
+    def read(cls, file: Path) -> Transcript:
+        """Return the one in *file*; raises OSError."""
+        text = file.read_text(encoding="ascii").splitlines()
         head = dict(line.removeprefix("# ").split(": ", 1) for line in text if line.startswith("# "))
-        to = tuple(Recipient.parse(address) for address in head["to"].split())
-        lines = tuple(line for line in text if not line.startswith("# "))
-        return cls(head["source"], head["recorded"], head["demand"], to, lines)
+        return cls(head, tuple(line for line in text if not line.startswith("# ")))
 
-    def write(self, name: str) -> None:
-        """Write it under that name."""
-        to = " ".join(map(str, self.to))
-        head = [f"# source: {self.source}", f"# recorded: {self.recorded}"]
-        head += [f"# demand: {self.demand}", f"# to: {to}"]
-        (FOLDER / f"{name}.txt").write_text("\n".join([*head, *self.lines, ""]), encoding="ascii")
+    def write(self, file: Path) -> None:
+        """Write it to *file*."""
+        head = [f"# {key}: {value}" for key, value in self.head.items()]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join([*head, *self.lines, ""]), encoding="ascii")
 
-
-class Replay:
-    """A wire with the server of a transcript at its other end, which takes nothing but what it took then."""
-
-    def __init__(self, transcript: Transcript) -> None:
-        self.left = deque(transcript.lines)
-        self._reader = ReplyReader()
-
-    def say(self, octets: bytes) -> None:
-        """Check *octets* against what was said then."""
-        for line in written("C", octets):
-            assert line == self.left.popleft()
-
-    def hear(self) -> ServerReply:
-        """Return the reply that was heard then."""
-        while True:
-            line = self.left.popleft()
-            assert line.startswith("S: "), f"the server said nothing, but: {line}"
-            for reply in self._reader.feed(f"{line[3:]}\r\n".encode()):
-                return reply
-
-    def shake_hands(self) -> TLSProof:
-        """Go on to what was said in TLS."""
-        assert self.left.popleft() == HANDSHAKE
-        self._reader = ReplyReader()
-        return tls(PROVED)
+    @property
+    def turns(self) -> list[tuple[str, list[str]]]:
+        """What was said without an interruption, each time with who said it; HANDSHAKE says nothing."""
+        parts = groupby(self.lines, lambda line: line.partition(":")[0])
+        return [(side, [line[2:].removeprefix(" ") for line in said]) for side, said in parts]

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from requiretls_plugin.message import Recipient
 from requiretls_plugin.policy.refusal import Refusal
 from tests.delivery.demands import DEMANDS
 from tests.interop.conversation import converse
-from tests.interop.transcript import FOLDER, MESSAGE, Replay, Transcript
+from tests.interop.replayed_server import MESSAGE, ReplayedServer
+from tests.interop.transcript import OF_SERVERS, Transcript
 
 NO_KEYWORD = "refused: requiretls-not-offered"
 
@@ -34,37 +36,43 @@ NAMES = sorted(EXPECTED)
 
 def test_every_transcript_is_in_the_table() -> None:
     """None is forgotten here when one is recorded."""
-    assert {file.stem for file in FOLDER.iterdir()} == set(EXPECTED)
+    assert {file.stem for file in OF_SERVERS.iterdir()} == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_transcript_says_whence_and_when(name: str) -> None:
     """A server with its version, and a date."""
-    transcript = Transcript.read(name)
+    transcript = recorded(name)
 
-    assert re.search(r"(smtp-server|Postfix|Exim) \d+\.\d+", transcript.source)
-    assert re.match(r"\d{4}-\d\d-\d\d by ", transcript.recorded)
+    assert re.search(r"(smtp-server|Postfix|Exim) \d+\.\d+", transcript.head["source"])
+    assert re.match(r"\d{4}-\d\d-\d\d by ", transcript.head["recorded"])
 
 
-def result_of(transcript: Transcript, wire: Replay) -> str:
-    ended = converse(DEMANDS[transcript.demand], MESSAGE, transcript.to, wire)
+def recorded(name: str) -> Transcript:
+    """Return the transcript of that name."""
+    return Transcript.read(OF_SERVERS / f"{name}.txt")
+
+
+def result_of(transcript: Transcript, wire: ReplayedServer) -> str:
+    to = [Recipient.parse(address) for address in transcript.head["to"].split()]
+    ended = converse(DEMANDS[transcript.head["demand"]], MESSAGE, to, wire)
     if isinstance(ended, Refusal):
         return f"refused: {ended.reason.value}"
-    return " ".join(str(ended.replies[recipient].code) for recipient in transcript.to)
+    return " ".join(str(ended.replies[recipient].code) for recipient in to)
 
 
 @pytest.mark.requirement("8689-2-15", "8689-4.2.1-9", "8689-4.2.1-11", "8689-4.2.1-13", "8689-4.2.1-20")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_server_hears_the_same_again(name: str) -> None:
     """To the letter and to the last line; it gives MAIL the parameter, or no MAIL at all, as it did then."""
-    transcript = Transcript.read(name)
-    wire = Replay(transcript)
+    transcript = recorded(name)
+    wire = ReplayedServer(transcript)
 
     assert result_of(transcript, wire) == EXPECTED[name]
     assert not wire.left
     mails = [line for line in transcript.lines if line.startswith("C: MAIL ")]
     assert len(mails) == (0 if EXPECTED[name] == NO_KEYWORD else 1)
-    assert all(line.endswith(" REQUIRETLS") == (transcript.demand == "REQUIRETLS") for line in mails)
+    assert all(line.endswith(" REQUIRETLS") == (transcript.head["demand"] == "REQUIRETLS") for line in mails)
 
 
 def without_keyword_in_tls(transcript: Transcript) -> Transcript:
@@ -82,8 +90,8 @@ def without_keyword_in_tls(transcript: Transcript) -> Transcript:
 @pytest.mark.requirement("8689-2-15")
 def test_attack_a_recorded_server_with_its_keyword_moved_before_tls_gets_nothing() -> None:
     """Someone in the middle may have put it there."""
-    transcript = without_keyword_in_tls(Transcript.read("smtp-server-required"))
-    wire = Replay(transcript)
+    transcript = without_keyword_in_tls(recorded("smtp-server-required"))
+    wire = ReplayedServer(transcript)
 
     assert result_of(transcript, wire) == NO_KEYWORD
     assert not wire.left
