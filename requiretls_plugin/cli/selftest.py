@@ -120,7 +120,9 @@ def _server(
 def _watched(results: Iterator[Result], count: int) -> Iterator[Result]:
     """Yield *results*, with a bar for those who look on."""
     console = Console(stderr=True)
-    return iter(track(results, "", count, transient=True, console=console, disable=not console.is_terminal))
+    if not console.is_terminal:
+        return results
+    return iter(track(results, "", count, transient=True, console=console))
 
 
 def _list(cases: Sequence[Case], *, as_json: bool) -> None:
