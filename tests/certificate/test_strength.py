@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPrivateKeyTypes,
     CertificatePublicKeyTypes,
+    PublicKeyTypes,
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from requiretls_plugin.certificate.strength import (
+    burden_of_key,
     weakness_of_key,
     weakness_of_path,
     weakness_of_signature,
@@ -76,6 +78,38 @@ def test_a_key_is_strong_from_112_bits_of_security_on(
 def test_attack_the_key_of_what_is_no_certificate_counts_as_weak() -> None:
     """Nothing is known about it."""
     assert weakness_of_key(b"no certificate") == "its key is of a kind that cannot be judged"
+
+
+def public_rsa_key(*, bits: int, exponent: int) -> rsa.RSAPublicKey:
+    """Return a key that nobody has the other half of."""
+    return rsa.RSAPublicNumbers(exponent, 2**bits - 1).public_key()
+
+
+TAKES_LONG = "its key takes too long to check signatures with"
+
+
+@pytest.mark.parametrize(
+    ("key", "burden"),
+    [
+        pytest.param(public_rsa_key(bits=8192, exponent=65_537), None, id="RSA 8192"),
+        pytest.param(public_rsa_key(bits=8193, exponent=65_537), TAKES_LONG, id="RSA 8193"),
+        pytest.param(public_rsa_key(bits=2048, exponent=2**32 - 1), None, id="an exponent of 32 bits"),
+        pytest.param(public_rsa_key(bits=2048, exponent=2**32 + 1), TAKES_LONG, id="an exponent of 33 bits"),
+        pytest.param(ec.generate_private_key(ec.SECP521R1()).public_key(), None, id="EC 521"),
+        pytest.param(EDWARDS.public_key(), None, id="Ed25519"),
+        pytest.param(
+            x25519.X25519PrivateKey.generate().public_key(),
+            "its key is of a kind that cannot be judged",
+            id="X25519",
+        ),
+        pytest.param(None, "its key is of a kind that cannot be judged", id="unreadable"),
+    ],
+)
+def test_attack_a_key_with_which_a_signature_takes_long_is_not_tried(
+    key: PublicKeyTypes | None, burden: str | None
+) -> None:
+    """Whoever sends a chain could hold up all other mail with it."""
+    assert burden_of_key(key) == burden
 
 
 UNKNOWN_ALGORITHM = ECDSA_SHA256[:-1] + b"\x7f"
