@@ -13,6 +13,7 @@ import dns.name
 import dns.rcode
 import dns.rrset
 from dns.edns import EDECode
+from dns.rdataclass import IN
 from dns.rdatatype import AAAA, CNAME, MX, NS, TLSA, TXT, A, RdataType
 
 from requiretls_plugin.domain_name import DomainName
@@ -49,7 +50,8 @@ def read_reply(reply: dns.message.Message, *, ad_counts: bool) -> Answer[Any]:
     the AD bit, which covers the whole chain, if *ad_counts*. That the reply
     belongs to the question asked is not checked.
     """
-    if not isinstance(reply, dns.message.QueryMessage) or is_truncated(reply):
+    internet = all(question.rdclass == IN for question in reply.question)
+    if not isinstance(reply, dns.message.QueryMessage) or is_truncated(reply) or not internet:
         return LookupFailed(bogus=False, why="the reply is malformed")
     if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return LookupFailed(_says_bogus(reply), _why(reply))

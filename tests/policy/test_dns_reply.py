@@ -244,6 +244,23 @@ def test_nxdomain_with_an_answer_contradicts_itself() -> None:
     assert outcome == LookupFailed(bogus=False, why="the reply contradicts itself")
 
 
+@pytest.mark.parametrize("rdtype", ["A", "MX"])
+def test_attack_records_of_another_class_than_the_internets_are_no_answer(rdtype: str) -> None:
+    """Their data mean something else."""
+    data = {"A": "192.0.2.1", "MX": "10 mx.a.test."}[rdtype]
+    internet = b"\1a\4test\0" + RdataType.from_text(rdtype).to_bytes(2, "big") + b"\0\1"
+    reply = reply_to(query_for("a.test", rdtype), f"a.test. 9 {rdtype} {data}", ad=True)
+    record = b"\xc0\x0c" + internet[-4:]
+    wire = reply.to_wire()
+    assert (wire.count(internet), wire.count(record)) == (1, 1)
+    for other in (b"\0\0", b"\0\4"):
+        changed = wire.replace(internet, internet[:-2] + other).replace(record, record[:-2] + other)
+
+        answer = read_reply(parse_message(changed, RdataType.from_text(rdtype)), ad_counts=True)
+
+        assert answer == LookupFailed(bogus=False, why="the reply is malformed")
+
+
 RDTYPES = st.sampled_from(["A", "AAAA", "MX", "TLSA", "TXT", "CNAME"])
 
 
