@@ -118,8 +118,10 @@ def test_a_transaction_ends_with(script: str, expected: dict[Recipient, int], af
 
 
 def test_without_pipelining_nothing_is_said_after_a_refusal() -> None:
-    """No RCPT after a refused MAIL, no DATA without a recipient."""
-    assert play(replies("550 no"), extensions=ONE_BY_ONE).said == [MAIL]
+    """No RCPT after a refused MAIL, no DATA without a recipient; the session is good for another message."""
+    refused = play(replies("550 no"), extensions=ONE_BY_ONE)
+    assert refused.said == [MAIL]
+    assert refused.after is After.REUSE
     refused = play(replies("250 x\n550 no\n550 no"), extensions=ONE_BY_ONE)
     assert refused.said == [MAIL, rcpt(A), rcpt(B)]
     assert refused.after is After.RESET
