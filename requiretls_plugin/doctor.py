@@ -76,12 +76,20 @@ def diagnose_resolvers(
                     f'validates DNSSEC, but dns.trust_ad = "{trust_ad}" does not believe it',
                     "run a validating resolver on this machine (unbound), or ask one by tls://name@ip",
                 )
-            case Validation.DOES_NOT_VALIDATE if answers_bogus is False:
+            case Validation.DOES_NOT_VALIDATE | Validation.UNSIGNED_ROOT if answers_bogus is False:
                 yield Diagnosis(
                     subject,
                     Health.WRONG,
                     "validates DNSSEC, but the AD bit that says so does not arrive here",
                     "ask the validating resolver itself instead of the forwarder or firewall before it",
+                )
+            case Validation.UNSIGNED_ROOT:
+                yield Diagnosis(
+                    subject,
+                    Health.WRONG,
+                    "does not validate DNSSEC, or has a root of its own that is not signed",
+                    "run unbound on this machine and name it in dns.nameservers;"
+                    " in a closed network name a signed zone of its own with --signed-zone",
                 )
             case Validation.DOES_NOT_VALIDATE:
                 yield Diagnosis(

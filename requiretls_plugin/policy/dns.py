@@ -26,7 +26,7 @@ from dns.rdatatype import NS, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind
+from requiretls_plugin.policy.dns_probe import WITHOUT_DNSSEC, Probe, Validation, why_blind, without_dnssec
 from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered, server_at
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import make_query
@@ -117,7 +117,7 @@ class StubResolver(CachedLookups):
         """
         question = dns.name.from_text(zone or self.signed_zone)
         probes = await asyncio.gather(*(self._probe(upstream, question) for upstream in self._all))
-        blind = {probe.server for probe in probes if probe.validation is Validation.DOES_NOT_VALIDATE}
+        blind = {probe.server for probe in probes if probe.validation in WITHOUT_DNSSEC}
         if blind and any(probe.validation is Validation.VALIDATES for probe in probes):
             log.warning("nameservers left out, because they do not validate: %s", ", ".join(sorted(blind)))
             self._upstreams = tuple(each for each in self._all if str(each.place) not in blind)
@@ -138,7 +138,8 @@ class StubResolver(CachedLookups):
         if reply.rcode() != dns.rcode.NOERROR:
             return Probe(place, Validation.UNKNOWN, dns.rcode.to_text(reply.rcode()))
         if not reply.flags & dns.flags.AD:
-            return Probe(place, Validation.DOES_NOT_VALIDATE, f"no AD bit in the answer for {question}")
+            validation = without_dnssec(question.to_text(), read_reply(reply, ad_counts=False))
+            return Probe(place, validation, f"no AD bit in the answer for {question}")
         validation = Validation.VALIDATES if upstream.ad_counts else Validation.NOT_BELIEVED
         return Probe(place, validation, f"AD bit in the answer for {question}")
 

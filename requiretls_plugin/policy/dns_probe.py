@@ -8,6 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from requiretls_plugin.domain_name import DomainName
+from requiretls_plugin.policy.answers import Answer, Found
+
 # How long what was found out about the resolvers is believed, in seconds.
 SIGHT_SECONDS = 60.0
 
@@ -18,7 +21,11 @@ class Validation(enum.Enum):
     VALIDATES = "validates"
     NOT_BELIEVED = "validates, but dns.trust_ad says not to believe it"
     DOES_NOT_VALIDATE = "does not validate"
+    UNSIGNED_ROOT = "does not validate, or has a root of its own that is not signed"
     UNKNOWN = "unknown"
+
+
+WITHOUT_DNSSEC = frozenset({Validation.DOES_NOT_VALIDATE, Validation.UNSIGNED_ROOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,23 @@ class Probe:
     why: str
 
 
+# The Internet's root is signed for sure; that of a closed network may not be.
+_ROOT_SERVERS = "root-servers", "net"
+
+
+def without_dnssec(zone: str, answer: Answer[DomainName]) -> Validation:
+    """Return what *answer* says of whoever gave it: the NS records of *zone*, without DNSSEC."""
+    servers = answer.records if isinstance(answer, Found) else ()
+    if zone == "." and not any(server.labels[1:] == _ROOT_SERVERS for server in servers):
+        return Validation.UNSIGNED_ROOT
+    return Validation.DOES_NOT_VALIDATE
+
+
 def why_blind(probes: Sequence[Probe], asked: Collection[str]) -> str | None:
     """Return why an answer without DNSSEC from one of those *asked* proves nothing; None if it does, or may.
 
-    It proves nothing from a resolver that does not validate. Where nobody's word
-    counts, that of a resolver that is not believed does not either.
+    It proves nothing from a resolver that does not validate for sure. Where nobody's
+    word counts, that of a resolver that is not believed does not either.
     """
     blind = [
         each for each in probes if each.validation is Validation.DOES_NOT_VALIDATE and each.server in asked

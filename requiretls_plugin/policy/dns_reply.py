@@ -38,6 +38,8 @@ _BOGUS = frozenset(
 )
 
 
+ROOT = DomainName(".")
+
 # RFC 6698 section 7 leaves 255 to private use, and nothing gives it a meaning here.
 _UNASSIGNED = 255
 
@@ -64,7 +66,7 @@ def read_reply(reply: dns.message.Message, *, ad_counts: bool) -> Answer[Any]:
             return Absent(secure, reply.rcode() == dns.rcode.NOERROR, ttl)
         read = _READERS[rrset.rdtype]
         records = tuple(read(rdata) for rdata in rrset)
-        return Found(records, secure, _domain_name(chain.canonical_name), min(ttl, rrset.ttl))
+        return Found(records, secure, _canonical(chain.canonical_name, reply), min(ttl, rrset.ttl))
     except dns.message.ChainTooLong:
         return LookupFailed(bogus=False, why="the chain of aliases is too long")
     except InvalidDomainName:
@@ -94,6 +96,11 @@ def _why(reply: dns.message.Message) -> str:
 
 def _domain_name(name: dns.name.Name) -> DomainName:
     return DomainName.parse(name.to_text(omit_final_dot=True))
+
+
+def _canonical(name: dns.name.Name, reply: dns.message.Message) -> DomainName:
+    # No mail domain is an alias of the root, but one can ask for the root itself.
+    return ROOT if name == dns.name.root == reply.question[0].name else _domain_name(name)
 
 
 def _address(rdata: Any) -> IPAddress:

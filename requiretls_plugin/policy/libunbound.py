@@ -24,7 +24,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind
+from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind, without_dnssec
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import parse_message
 from requiretls_plugin.policy.libunbound_abi import LIBRARY, Callback, Result, load_library
@@ -87,7 +87,7 @@ class LibunboundResolver(CachedLookups):
         if isinstance(answer, LookupFailed):
             return (Probe(LIBRARY, Validation.UNKNOWN, answer.why),)
         if not answer.secure:
-            return (Probe(LIBRARY, Validation.DOES_NOT_VALIDATE, f"no trust anchor for {zone}"),)
+            return (Probe(LIBRARY, without_dnssec(zone, answer), f"no trust anchor for {zone}"),)
         return (Probe(LIBRARY, Validation.VALIDATES, f"{zone} is secure"),)
 
     async def look(self) -> str | None:

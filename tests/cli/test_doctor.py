@@ -193,6 +193,16 @@ def test_a_resolver_of_which_nothing_more_is_known_counts_as_not_validating() ->
     assert (found.health, found.what.split(":")[0]) == (Health.WRONG, "does not validate DNSSEC")
 
 
+def test_where_the_root_is_a_private_one_without_dnssec_another_zone_is_to_be_named() -> None:
+    """It may be that nothing is wrong."""
+    probe = Probe("192.0.2.1:53", Validation.UNSIGNED_ROOT, "no AD bit")
+
+    [found] = diagnose_resolvers([probe], answers_bogus=None, trust_ad="loopback")
+
+    assert found.health is Health.WRONG
+    assert "--signed-zone" in (found.remedy or "")
+
+
 def _certificate_of(lab: Laboratory, leaf: Leaf, **changes: Any) -> Diagnosis:
     issued = lab.authority.issue(leaf)
     files = {"certificate": str(issued.chain_file), "private_key": str(issued.key_file)}

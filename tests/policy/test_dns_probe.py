@@ -12,6 +12,7 @@ from requiretls_plugin.policy.dns_probe import Probe, Sight, Validation, why_bli
 A, B = "127.0.0.1:53", "127.0.0.2:53"
 SEES, BLIND = Validation.VALIDATES, Validation.DOES_NOT_VALIDATE
 DOUBTED, UNKNOWN = Validation.NOT_BELIEVED, Validation.UNKNOWN
+PRIVATE = Validation.UNSIGNED_ROOT
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ DOUBTED, UNKNOWN = Validation.NOT_BELIEVED, Validation.UNKNOWN
         pytest.param({A: BLIND}, {A}, {A}, id="it does not"),
         pytest.param({A: UNKNOWN}, {A}, set(), id="not known"),
         pytest.param({A: DOUBTED}, {A}, {A}, id="not believed"),
+        pytest.param({A: PRIVATE}, {A}, set(), id="a closed network, whose root may not be signed"),
         pytest.param({A: SEES, B: BLIND}, {A, B}, {B}, id="one of two does not any more"),
         pytest.param({A: SEES, B: BLIND}, {A}, set(), id="the other was left out before"),
         pytest.param({A: UNKNOWN, B: BLIND}, {A, B}, {B}, id="the one that did says nothing now"),

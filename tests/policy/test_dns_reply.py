@@ -51,6 +51,17 @@ def test_records_come_out_as_values(rdtype: str, data: str, record: object) -> N
     assert answer == Found((record,), secure=True, canonical=DomainName("example.org"), ttl=300.0)
 
 
+def test_the_root_can_be_asked_for_its_name_servers_but_is_no_alias() -> None:
+    """They show who validates; a mail domain that is an alias of the root has no hosts."""
+    servers = (DomainName("a.root-servers.net"),)
+
+    answer = read(".", "NS", ". 300 NS A.root-servers.net.", ad=True)
+
+    assert answer == Found(servers, secure=True, canonical=DomainName("."), ttl=300.0)
+    alias = read("a.test", "A", "a.test. 9 CNAME .", ". 9 A 192.0.2.1", ad=True)
+    assert alias == LookupFailed(bogus=False, why="an alias of what is no host name")
+
+
 @pytest.mark.requirement("7672-2.1.1-5")
 def test_secure_is_what_has_the_ad_bit() -> None:
     """No bit, no security."""

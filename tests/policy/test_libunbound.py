@@ -101,6 +101,33 @@ def test_without_trust_anchor_all_is_insecure(bed: UnboundBed) -> None:
     assert asyncio.run(probe()) is Validation.DOES_NOT_VALIDATE
 
 
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("a.root-servers.net.", Validation.DOES_NOT_VALIDATE),
+        ("ns.test.", Validation.UNSIGNED_ROOT),
+    ],
+)
+def test_a_root_without_trust_anchor_says_something_if_it_is_the_internets(
+    bed: UnboundBed, server: str, expected: Validation
+) -> None:
+    """A closed network may have one of its own."""
+
+    def root(query: Any) -> Answers:
+        return [reply_to(query, f". 60 NS {server}").to_wire()]
+
+    async def inside() -> Validation:
+        async with scripted_nameserver(root) as talk:
+            place = f"127.0.0.1:{talk.port}"
+            resolver = LibunboundResolver(settings_for(bed, nameservers=[place], trust_anchor_file=None))
+            try:
+                return (await resolver.probe())[0].validation
+            finally:
+                resolver.close()
+
+    assert asyncio.run(inside()) is expected
+
+
 def test_the_timeout_ends_a_lookup(bed: UnboundBed) -> None:
     """libunbound itself would wait for minutes."""
 
