@@ -95,7 +95,7 @@ async def gather(destination: Destination, resolver: PolicyResolver, rules: Deli
     Each host is connected to once for every different demand and told no more
     than EHLO, STARTTLS, EHLO, QUIT.
     """
-    evidence = await resolver.evidence(destination.next_hop)
+    evidence = await resolver.with_sight(await resolver.evidence(destination.next_hop))
     hosts = hosts_to_try(evidence) if verdict_without_hosts(evidence) is None else []
     seen = await asyncio.gather(*(_see(evidence, host, destination.level, rules) for host in hosts))
     sessions = tuple(each for found in seen for each in found)

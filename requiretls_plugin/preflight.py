@@ -74,7 +74,7 @@ async def preflight(
     domain is not looked at again.
     """
     probes = probes or Probes()
-    evidence = await resolver.evidence(hop)
+    evidence = await resolver.with_sight(await resolver.evidence(hop))
     verdict = verdict_without_hosts(evidence)
     if verdict is not None:
         unknown = verdict.disposition is Disposition.DEFERRED
@@ -107,7 +107,7 @@ async def shortcoming(
     hop: NextHop, resolver: PolicyResolver, rules: DeliveryRules, probes: Probes | None = None
 ) -> Refusal | None:
     """Return why the next hop *hop* cannot take REQUIRETLS mail now, None if one of its hosts can."""
-    evidence = await resolver.evidence(hop)
+    evidence = await resolver.with_sight(await resolver.evidence(hop))
     refusal: Refusal | None = Refusal(
         Reason.HOST_UNREACHABLE, Sureness.NOT_JUDGED, "has no address", str(hop)
     )

@@ -70,9 +70,9 @@ class WorkingParts:
         return cls(dns, cache, resolver, sts, rules, CapabilityMemory(cache), gate)
 
     async def keep_house(self) -> None:
-        """Find out who validates; then, until cancelled, end what idles and renew what is due."""
-        await self.dns.blindness(SIGHT_SECONDS)  # which is logged
+        """Until cancelled, find out who validates, end what idles and renew what is due."""
         while True:
+            await self.dns.blindness(SIGHT_SECONDS)  # which is logged
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
             self.rules.pool.expire()
             await self.sts.refresh_due()

@@ -26,7 +26,14 @@ from dns.rdatatype import NS, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import WITHOUT_DNSSEC, Probe, Validation, why_blind, without_dnssec
+from requiretls_plugin.policy.dns_probe import (
+    LOOK_SECONDS,
+    WITHOUT_DNSSEC,
+    Look,
+    Probe,
+    Validation,
+    without_dnssec,
+)
 from requiretls_plugin.policy.dns_query import Reply, Server, Unanswered, server_at
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import make_query
@@ -110,13 +117,15 @@ class StubResolver(CachedLookups):
             return answer
         return LookupFailed(bogus=True, why=f"{answer.why}, but there is an answer without validation")
 
-    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None, *, patience: float | None = None) -> tuple[Probe, ...]:
         """Find out of each resolver whether it validates: whether its answer for the NS of *zone* has AD.
 
+        Each has *patience* seconds to answer, by default `dns.timeout`.
         From then on those that do not are left out, as long as there are some that do.
         """
         question = dns.name.from_text(zone or self.signed_zone)
-        probes = await asyncio.gather(*(self._probe(upstream, question) for upstream in self._all))
+        patience = self._timeout if patience is None else min(patience, self._timeout)
+        probes = await asyncio.gather(*(self._probe(upstream, question, patience) for upstream in self._all))
         blind = {probe.server for probe in probes if probe.validation in WITHOUT_DNSSEC}
         if blind and any(probe.validation is Validation.VALIDATES for probe in probes):
             log.warning("nameservers left out, because they do not validate: %s", ", ".join(sorted(blind)))
@@ -125,13 +134,15 @@ class StubResolver(CachedLookups):
             self._upstreams = self._all
         return tuple(probes)
 
-    async def look(self) -> str | None:
+    async def look(self) -> Look:
         """Probe, and judge those who were asked until now."""
+        if not self._wants_dnssec:
+            return Look(None)
         asked = {str(upstream.place) for upstream in self._upstreams}
-        return why_blind(await self.probe(), asked) if self._wants_dnssec else None
+        return Look.at(await self.probe(patience=LOOK_SECONDS), asked)
 
-    async def _probe(self, upstream: _Upstream, question: dns.name.Name) -> Probe:
-        reply = await _ask_within(self._timeout, upstream.server, make_query(question, NS))
+    async def _probe(self, upstream: _Upstream, question: dns.name.Name, patience: float) -> Probe:
+        reply = await _ask_within(patience, upstream.server, make_query(question, NS))
         place = str(upstream.place)
         if isinstance(reply, Unanswered):
             return Probe(place, Validation.UNKNOWN, reply.why)

@@ -16,7 +16,7 @@ from dns.rdatatype import AAAA, CNAME, MX, TLSA, TXT, A, RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed, MXRecord, TLSARecord
 from requiretls_plugin.policy.dns_cache import AnswerCache
-from requiretls_plugin.policy.dns_probe import Probe, Sight
+from requiretls_plugin.policy.dns_probe import Look, Probe, Sight
 from requiretls_plugin.server_address import IPAddress
 
 Question = tuple[DomainName, RdataType]
@@ -66,12 +66,20 @@ class CachedLookups(abc.ABC):
         """Ask for the records of type *rdtype* at *name*, past the cache; never raises."""
 
     @abc.abstractmethod
-    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
-        """Find out who of those asked validates, by the NS records of *zone*, by default of `signed_zone`."""
+    async def probe(self, zone: str | None = None, *, patience: float | None = None) -> tuple[Probe, ...]:
+        """Find out who of those asked validates, by the NS records of *zone*, by default of `signed_zone`.
+
+        Each has *patience* seconds to answer, by default as long as for any question.
+        """
 
     @abc.abstractmethod
-    async def look(self) -> str | None:
-        """Probe, and return why an answer without DNSSEC given until now proves nothing; None if it does."""
+    async def look(self) -> Look:
+        """Probe, with little patience, and return what that says of answers given until now."""
+
+    @property
+    def latest_blindness(self) -> str | None:
+        """Why an answer without DNSSEC proves nothing, as far as that was found out."""
+        return self._sight.latest
 
     async def blindness(self, max_age: float) -> str | None:
         """Return why an answer without DNSSEC proves nothing, as found out *max_age* seconds ago at the most.

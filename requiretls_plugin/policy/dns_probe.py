@@ -14,6 +14,10 @@ from requiretls_plugin.policy.answers import Answer, Found
 # How long what was found out about the resolvers is believed, in seconds.
 SIGHT_SECONDS = 60.0
 
+# Every resolver of the Internet has the root's records at hand. In a closed network there may be
+# nobody to ask for them, and mail is not to wait for that.
+LOOK_SECONDS = 2.0
+
 
 class Validation(enum.Enum):
     """What a probe finds out about a resolver."""
@@ -63,6 +67,20 @@ def why_blind(probes: Sequence[Probe], asked: Collection[str]) -> str | None:
     return "; ".join(f"{each.server} {each.validation.value} ({each.why})" for each in blind) or None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the resolvers came to: *blindness* as by `why_blind`, and whether any said anything."""
+
+    blindness: str | None
+    answered: bool = True
+
+    @classmethod
+    def at(cls, probes: Sequence[Probe], asked: Collection[str]) -> Look:
+        """Return what *probes* come to for those *asked*."""
+        answered = any(each.validation is not Validation.UNKNOWN for each in probes)
+        return cls(why_blind(probes, asked), answered)
+
+
 class Sight:
     """Knows whether an answer without DNSSEC proves anything, by *look*, which is called seldom.
 
@@ -72,7 +90,7 @@ class Sight:
 
     def __init__(
         self,
-        look: Callable[[], Awaitable[str | None]],
+        look: Callable[[], Awaitable[Look]],
         changed: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -81,23 +99,27 @@ class Sight:
         self._clock = clock
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._blindness: str | None = None
+        self.latest: str | None = None
+        """What was found out last: why it proves nothing, None if it does or that is not known."""
 
     async def blindness(self, max_age: float) -> str | None:
-        """Return why it proves nothing, None if it does or that is not known.
+        """Look, and return what `latest` is then.
 
-        What was found out before counts if looking began *max_age* seconds ago or later.
+        What was found out before counts if looking began *max_age* seconds ago or
+        later; or if it ended then and nobody had said anything, which changes nothing.
         """
         asked_at = self._clock()
         async with self._looking:
             if self._looked_at < asked_at - max_age:
                 began = self._clock()
-                self._note(await self._look())
-                self._looked_at = began
-            return self._blindness
+                look = await self._look()
+                if look.answered:
+                    self._note(look.blindness)
+                self._looked_at = began if look.answered else self._clock()
+            return self.latest
 
     def _note(self, blindness: str | None) -> None:
-        if (blindness is None) is not (self._blindness is None):
+        if (blindness is None) is not (self.latest is None):
             # Fetched now: hosts such as Salmon disable the loggers made before their own set-up.
             log = logging.getLogger(__name__)
             if blindness is None:
@@ -105,4 +127,4 @@ class Sight:
             else:
                 log.warning("DNSSEC proves nothing here, neither DANE nor a signed MX: %s", blindness)
             self._changed()
-        self._blindness = blindness
+        self.latest = blindness

@@ -24,7 +24,7 @@ from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.errors import SettingsError
 from requiretls_plugin.policy.answers import Answer, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe, Validation, why_blind, without_dnssec
+from requiretls_plugin.policy.dns_probe import LOOK_SECONDS, Look, Probe, Validation, without_dnssec
 from requiretls_plugin.policy.dns_reply import read_reply
 from requiretls_plugin.policy.dns_wire import parse_message
 from requiretls_plugin.policy.libunbound_abi import LIBRARY, Callback, Result, load_library
@@ -80,21 +80,22 @@ class LibunboundResolver(CachedLookups):
         """Resolve within `dns.timeout` seconds."""
         return await self._resolve(name.text, rdtype)
 
-    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None, *, patience: float | None = None) -> tuple[Probe, ...]:
         """Find out whether the trust anchor fits: whether the NS records of *zone* come out secure."""
         zone = zone or self.signed_zone
-        answer = await self._resolve(zone, NS)
+        answer = await self._resolve(zone, NS, patience)
         if isinstance(answer, LookupFailed):
             return (Probe(LIBRARY, Validation.UNKNOWN, answer.why),)
         if not answer.secure:
             return (Probe(LIBRARY, without_dnssec(zone, answer), f"no trust anchor for {zone}"),)
         return (Probe(LIBRARY, Validation.VALIDATES, f"{zone} is secure"),)
 
-    async def look(self) -> str | None:
+    async def look(self) -> Look:
         """Probe, and judge by that."""
-        return why_blind(await self.probe(), {LIBRARY})
+        return Look.at(await self.probe(patience=LOOK_SECONDS), {LIBRARY})
 
-    async def _resolve(self, name: str, rdtype: RdataType) -> Answer[Any]:
+    async def _resolve(self, name: str, rdtype: RdataType, patience: float | None = None) -> Answer[Any]:
+        seconds = self._timeout if patience is None else min(patience, self._timeout)
         number = next(self._numbers)
         handle = ctypes.c_int()
         arrival: asyncio.Future[Answer[Any]] = self._listen().create_future()
@@ -105,10 +106,10 @@ class LibunboundResolver(CachedLookups):
         try:
             if error:
                 return LookupFailed(bogus=False, why=self._words(error))
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 return await arrival
         except TimeoutError:
-            return LookupFailed(bogus=False, why=f"no answer within {self._timeout:.1f} s")
+            return LookupFailed(bogus=False, why=f"no answer within {seconds:.1f} s")
         finally:
             if self._waiting.pop(number, None) and not error and self._context is not None:
                 self._library.ub_cancel(self._context, handle)

@@ -33,6 +33,10 @@ MAX_KEPT = 4096
 class Sighted(Protocol):
     """A DNSSource that knows whether those who are asked validate."""
 
+    @property
+    def latest_blindness(self) -> str | None:
+        """As `CachedLookups.latest_blindness`."""
+
     async def blindness(self, max_age: float) -> str | None:
         """As `CachedLookups.blindness`."""
 
@@ -67,7 +71,8 @@ class PolicyResolver:
 
         With *recheck* nothing that is kept will do: the MTA-STS policy id is looked
         up again, as RFC 8461 section 5.1 asks before a failure is final, and so is
-        all of DNS, and whether whoever answers validates.
+        all of DNS, and whether whoever answers validates. Else nobody waits for that:
+        `blind` is what was found out last.
         """
         until, kept = self._kept.get(next_hop, (0.0, None))
         if kept is not None and not recheck and self._clock() < until:
@@ -75,14 +80,19 @@ class PolicyResolver:
         asked = self._clock()
         dns = WatchedDNS(self._dns, anew=recheck)
         evidence = await self._gather(dns, next_hop, recheck)
-        if evidence.insecure:
+        if recheck:
             # After the answers, so that it is about whoever gave them.
-            evidence = replace(evidence, blind=await self._blindness(0.0 if recheck else SIGHT_SECONDS))
+            evidence = await self.with_sight(evidence, max_age=0.0)
+        elif evidence.insecure and isinstance(self._dns, Sighted):
+            evidence = replace(evidence, blind=self._dns.latest_blindness)
         self._keep(next_hop, asked + min(dns.ttl, KEPT_SECONDS), evidence)
         return evidence
 
-    async def _blindness(self, max_age: float) -> str | None:
-        return await self._dns.blindness(max_age) if isinstance(self._dns, Sighted) else None
+    async def with_sight(self, evidence: Evidence, *, max_age: float = SIGHT_SECONDS) -> Evidence:
+        """Return *evidence*, its `blind` as found out by a look that began *max_age* seconds ago or later."""
+        if not evidence.insecure or not isinstance(self._dns, Sighted):
+            return evidence
+        return replace(evidence, blind=await self._dns.blindness(max_age))
 
     def _keep(self, next_hop: NextHop, until: float, evidence: Evidence) -> None:
         self._kept.pop(next_hop, None)

@@ -22,6 +22,7 @@ from requiretls_plugin.findings import judge
 from requiretls_plugin.findings_file import findings_as_json, findings_from_json
 from requiretls_plugin.hookspecs import hookimpl
 from requiretls_plugin.message import Recipient
+from requiretls_plugin.policy import dns
 from requiretls_plugin.preflight import Verdict
 from requiretls_plugin.reason import Reason
 from requiretls_plugin.requirement import Requirement
@@ -216,6 +217,33 @@ def test_a_certificate_that_only_dane_would_prove_is_no_failure_of_the_blind(lab
 
         place = f"{proxy.address}:{proxy.port}"
         scene(lab.settings(dns={"nameservers": [place]}), play)
+
+
+def test_no_mail_waits_for_a_resolver_that_says_nothing_about_the_root(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a closed network; only before a failure is final it is given a moment, and decides nothing."""
+    with lab.resolver_behind(Middlebox(rootless=True)) as proxy:
+        settings = lab.settings(dns={"nameservers": [f"{proxy.address}:{proxy.port}"], "timeout": 60.0})
+
+        async def attempt(engine: Engine, domain: str) -> str:
+            [outcome] = await delivered_by(engine, message(REQUIRED), f"u@{domain}")
+            return in_words(outcome)
+
+        async def patiently() -> None:
+            monkeypatch.setattr(dns, "LOOK_SECONDS", 60.0)
+            async with Engine(settings, plugins()) as engine, asyncio.timeout(30):
+                assert await attempt(engine, "sts.test") == "delivered sts-pkix requiretls"
+                [unstated] = await delivered_by(engine, message(UNSTATED), "u@no-starttls.test")
+                assert in_words(unstated) == "delivered cleartext"
+
+        async def briefly() -> None:
+            monkeypatch.setattr(dns, "LOOK_SECONDS", 0.2)
+            async with Engine(settings, plugins()) as engine:
+                assert await attempt(engine, "unproven.test") == NOT_PROVEN
+
+        asyncio.run(patiently())
+        asyncio.run(briefly())
 
 
 @pytest.mark.requirement("7672-2.1.1-4")

@@ -12,7 +12,7 @@ from dns.rdatatype import RdataType
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Absent, Answer, Found, LookupFailed
 from requiretls_plugin.policy.dns_lookup import CachedLookups, merge_families
-from requiretls_plugin.policy.dns_probe import Probe
+from requiretls_plugin.policy.dns_probe import Look, Probe
 from requiretls_plugin.server_address import IPAddress
 
 NAME = DomainName("a.test")
@@ -40,11 +40,11 @@ class SlowLookups(CachedLookups):
         await self.gate.wait()
         return self.answer
 
-    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None, *, patience: float | None = None) -> tuple[Probe, ...]:
         return ()
 
-    async def look(self) -> None:
-        return None
+    async def look(self) -> Look:
+        return Look(None)
 
 
 def test_what_is_forgotten_is_asked_anew() -> None:

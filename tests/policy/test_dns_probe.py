@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from requiretls_plugin.policy.dns_probe import Probe, Sight, Validation, why_blind
+from requiretls_plugin.policy.dns_probe import Look, Probe, Sight, Validation, why_blind
 
 A, B = "127.0.0.1:53", "127.0.0.2:53"
 SEES, BLIND = Validation.VALIDATES, Validation.DOES_NOT_VALIDATE
@@ -48,13 +48,16 @@ class Watched:
     def __init__(self) -> None:
         self.now = 1000.0
         self.blindness: str | None = None
+        self.answered = True
+        self.takes = 0.0
         self.looks = self.changes = 0
         self.sight = Sight(self.look, self.changed, lambda: self.now)
 
-    async def look(self) -> str | None:
+    async def look(self) -> Look:
         self.looks += 1
-        found = self.blindness
+        found = Look(self.blindness, self.answered)
         await asyncio.sleep(0)
+        self.now += self.takes
         return found
 
     def changed(self) -> None:
@@ -90,6 +93,39 @@ def test_those_who_ask_at_once_share_a_look_that_began_after_they_asked() -> Non
         assert await first is None
         assert set(await asyncio.gather(*others)) == {"blind"}
         assert watched.looks == 2
+
+    asyncio.run(inside())
+
+
+def test_whoever_waits_for_silence_does_not_wait_twice() -> None:
+    """Nobody there can say anything about the root; asking once more would come to the same."""
+
+    async def inside() -> None:
+        watched = Watched()
+        watched.answered, watched.takes = False, 2.0
+        first = asyncio.create_task(watched.sight.blindness(60))
+        await asyncio.sleep(0)  # it looks
+        assert await watched.sight.blindness(0) is None
+        assert await first is None
+        assert watched.looks == 1
+        watched.now += 1
+        await watched.sight.blindness(0)
+        assert watched.looks == 2
+
+    asyncio.run(inside())
+
+
+def test_silence_changes_nothing() -> None:
+    """Who was seen to be blind may still be."""
+
+    async def inside() -> None:
+        watched = Watched()
+        watched.blindness = "A blind"
+        assert await watched.sight.blindness(0) == "A blind"
+        watched.blindness, watched.answered = None, False
+        watched.now += 1
+        assert await watched.sight.blindness(0) == "A blind"
+        assert watched.changes == 1
 
     asyncio.run(inside())
 

@@ -85,6 +85,8 @@ class _SightedDNS(FakeDNS):
         self.looks: list[float] = []
         self.forgotten: list[DomainName] = []
 
+    latest_blindness = "127.0.0.1:53 did not validate"
+
     async def blindness(self, max_age: float) -> str | None:
         self.looks.append(max_age)
         return "127.0.0.1:53 does not validate"
@@ -93,23 +95,38 @@ class _SightedDNS(FakeDNS):
         self.forgotten.append(name)
 
 
-async def _evidence(dns: FakeDNS, *, recheck: bool = False) -> Evidence:
+def _resolver_over(dns: FakeDNS) -> PolicyResolver:
     sts = STSResolver(dns, MemoryCache(), MTASTSSettings(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    resolver = PolicyResolver(dns, sts, port=25, clock=_Clock())
-    return await resolver.evidence(DomainHop(DomainName("a.example")), recheck=recheck)
+    return PolicyResolver(dns, sts, port=25, clock=_Clock())
 
 
-def test_whether_anybody_validates_is_asked_where_dnssec_does_not_vouch_for_all() -> None:
-    """It may be a minute old then."""
+async def _evidence(dns: FakeDNS, *, recheck: bool = False) -> Evidence:
+    return await _resolver_over(dns).evidence(DomainHop(DomainName("a.example")), recheck=recheck)
+
+
+def test_whether_anybody_validates_is_told_where_dnssec_does_not_vouch_for_all() -> None:
+    """As far as it was found out: no mail waits for that."""
     signed, unsigned = _SightedDNS(), _SightedDNS(unsigned=["mx.a.example"])
 
     seen, doubted = asyncio.run(_evidence(signed)), asyncio.run(_evidence(unsigned))
 
-    assert (seen.blind, signed.looks) == (None, [])
-    assert doubted.blind == "127.0.0.1:53 does not validate"
+    assert seen.blind is None
+    assert doubted.blind == "127.0.0.1:53 did not validate"
     assert doubted.insecure == {DomainName("mx.a.example")}
-    assert unsigned.looks == [SIGHT_SECONDS]
-    assert unsigned.forgotten == []
+    assert (signed.looks, unsigned.looks, unsigned.forgotten) == ([], [], [])
+
+
+def test_whoever_wants_to_know_for_sure_waits() -> None:
+    """A look may be a minute old; where everything is signed it does not matter."""
+    signed, unsigned = _SightedDNS(), _SightedDNS(unsigned=["mx.a.example"])
+
+    async def sure(dns: FakeDNS) -> Evidence:
+        return await _resolver_over(dns).with_sight(await _evidence(dns))
+
+    seen, doubted = asyncio.run(sure(signed)), asyncio.run(sure(unsigned))
+
+    assert (seen.blind, signed.looks) == (None, [])
+    assert (doubted.blind, unsigned.looks) == ("127.0.0.1:53 does not validate", [SIGHT_SECONDS])
 
 
 def test_before_a_failure_is_final_everything_is_asked_anew() -> None:

@@ -14,7 +14,7 @@ from requiretls_lab.authority import Authority
 from requiretls_plugin.domain_name import DomainName
 from requiretls_plugin.policy.answers import Answer, Found
 from requiretls_plugin.policy.dns_lookup import CachedLookups
-from requiretls_plugin.policy.dns_probe import Probe
+from requiretls_plugin.policy.dns_probe import Look, Probe
 from requiretls_plugin.policy.sts import STSFound, STSUnavailable, UncachedTXT
 from requiretls_plugin.policy.sts_cache import CLAIM_SECONDS, DAY
 from requiretls_plugin.settings import MTASTSSettings
@@ -177,11 +177,11 @@ class CountedLookups(CachedLookups):
         self.asked += 1
         return Found((b"v=STSv1; id=%d" % self.asked,), secure=True, canonical=name, ttl=300.0)
 
-    async def probe(self, zone: str | None = None) -> tuple[Probe, ...]:
+    async def probe(self, zone: str | None = None, *, patience: float | None = None) -> tuple[Probe, ...]:
         return ()
 
-    async def look(self) -> None:
-        return None
+    async def look(self) -> Look:
+        return Look(None)
 
 
 def test_real_dns_source_can_be_asked_past_its_cache() -> None:

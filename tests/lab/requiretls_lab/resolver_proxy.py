@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
+_QUESTION = 12  # where a message's first name begins (RFC 1035 section 4.1)
 _AD = 0x20  # in the fourth octet of a DNS message (RFC 4035 section 3.2.3)
 
 
 @dataclass(frozen=True, slots=True)
 class Middlebox:
-    """What happens to answers: *delay* in seconds, AD cleared, or none given at all."""
+    """What happens to answers: *delay* in seconds, AD cleared, none given at all, or none about the root."""
 
     delay: float = 0.0
     strip_ad: bool = False
     silent: bool = False
+    rootless: bool = False
 
 
 class ResolverProxy:
@@ -82,7 +84,7 @@ class ResolverProxy:
         self.questions += 1
         middlebox = self.middlebox
         await asyncio.sleep(middlebox.delay)
-        if middlebox.silent:
+        if middlebox.silent or (middlebox.rootless and query[_QUESTION:].startswith(b"\0")):
             return None
         try:
             reader, writer = await asyncio.open_connection(*self._upstream)
