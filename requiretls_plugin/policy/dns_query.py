@@ -19,6 +19,8 @@ from requiretls_plugin.server_address import Nameserver
 # A datagram lost on the way is sent again this many seconds later.
 RESEND_AFTER = 1.5
 
+_HEADER = 12  # octets: no message is shorter (RFC 1035 section 4.1.1)
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
@@ -157,7 +159,8 @@ class _Stream(asyncio.Protocol):
     """DNS messages over a stream, each after its length (RFC 1035 section 4.2.2).
 
     Replies may come in any order (RFC 7766 section 6.2.1.1); their ids tell
-    whose they are. One that nobody waits for (any more) is passed over.
+    whose they are. One that nobody waits for (any more) is passed over; one that
+    is too short to be a message ends the connection.
     """
 
     def __init__(self) -> None:
@@ -193,16 +196,25 @@ class _Stream(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        while len(self._received) >= 2:
-            end = 2 + int.from_bytes(self._received[:2], "big")
-            if len(self._received) < end:
+        received = self._received
+        received += data
+        start = 0
+        while start + 2 <= len(received):
+            end = start + 2 + int.from_bytes(received[start : start + 2], "big")
+            if end > len(received):
+                break
+            if end - start < 2 + _HEADER:
+                # Who sends that speaks no DNS, and could keep us busy with nothing.
+                self.close()
                 return
-            wire = bytes(self._received[2:end])
-            del self._received[:end]
-            arrival = self._waiting.get(int.from_bytes(wire[:2], "big"))
-            if arrival is not None and not arrival.done():
-                arrival.set_result(wire)
+            self._arrived(bytes(received[start + 2 : end]))
+            start = end
+        del received[:start]
+
+    def _arrived(self, wire: bytes) -> None:
+        arrival = self._waiting.get(int.from_bytes(wire[:2], "big"))
+        if arrival is not None and not arrival.done():
+            arrival.set_result(wire)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

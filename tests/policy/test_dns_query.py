@@ -98,6 +98,17 @@ def test_replies_of_almost_64_kb_come_through() -> None:
     assert len(reply.answer[0]) == 150
 
 
+def test_attack_messages_too_short_to_be_any_end_the_connection() -> None:
+    """Thousands of them fit where one reply does, and none is worth a look."""
+
+    def short(query: dns.message.Message) -> Answers:
+        return [b"", b"\0" * 11, *honest(query)]
+
+    reply, _ = reply_from(truncated, short)
+
+    assert reply == Unanswered("the connection was closed")
+
+
 @pytest.mark.requirement("7671-10.1.1-1")
 @pytest.mark.parametrize(
     "stream",
