@@ -18,11 +18,14 @@ END = b"\r\n.\r\n"
 async def read_message(reader: asyncio.StreamReader, limit: int | None, share: MessageShare) -> bytes | Reply:
     """Return the message, dots unstuffed, or the reply to refuse it with, having read all of it.
 
-    It is refused if it has more than *limit* octets, or if *share* has no room
-    for it. Only CR LF dot CR LF ends it, so nobody can smuggle a second message
-    past us; a lone CR or LF becomes CR LF, so that nobody behind us can see one.
-    Raises IncompleteReadError if the connection ends first.
+    It is refused if it has more than *limit* octets, doubled dots not counted
+    (RFC 1870 section 4), or if *share* has no room for it. Only CR LF dot CR LF
+    ends it, so nobody can smuggle a second message past us; a lone CR or LF
+    becomes CR LF, so that nobody behind us can see one. Raises
+    IncompleteReadError if the connection ends first.
     """
+    # A line has three octets or more, so no more than every third is followed by a dot that is doubled.
+    most = None if limit is None else limit + limit // 3
     # A lone dot in the first line ends the message too: let it follow a line end like any other.
     reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined] # asyncio offers no way to push back
     pieces: list[bytes] = []
@@ -36,7 +39,7 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None, share: M
         except asyncio.LimitOverrunError as overrun:
             piece = await reader.read(overrun.consumed)
         size += len(piece)
-        if limit is not None and size > limit:
+        if most is not None and size > most:
             refusal = TOO_LARGE
         elif refusal is None and not share.grow(len(piece)):
             refusal = NO_ROOM
@@ -45,7 +48,12 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None, share: M
         elif pieces:
             pieces.clear()
             share.drop()
-    return refusal or _unstuffed(b"".join(pieces))
+    if refusal is not None:
+        return refusal
+    message = _unstuffed(b"".join(pieces))
+    if limit is not None and len(message) > limit:
+        return TOO_LARGE
+    return message if share.grow(max(0, len(message) - size)) else NO_ROOM
 
 
 def _unstuffed(raw: bytes) -> bytes:

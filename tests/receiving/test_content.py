@@ -60,6 +60,30 @@ def test_the_limit_counts_the_octets_of_the_message() -> None:
     assert read(b"x" * 9 + b"\r\n.\r\nNOOP\r\n", limit=10) == (TOO_LARGE, b"NOOP\r\n")
 
 
+def test_the_limit_counts_no_doubled_dots() -> None:
+    """A message of nothing but dots may have as many octets as another (RFC 1870 section 4)."""
+    dots = 40 * b"..\r\n"
+
+    assert read(dots + b".\r\nNOOP\r\n", limit=120) == (40 * b".\r\n", b"NOOP\r\n")
+    assert read(dots + b".\r\nNOOP\r\n", limit=119) == (TOO_LARGE, b"NOOP\r\n")
+    assert read(dots + dots + b".\r\nNOOP\r\n", limit=119) == (TOO_LARGE, b"NOOP\r\n")
+
+
+def test_attack_a_message_of_lone_line_ends_does_not_outgrow_the_limit() -> None:
+    """Each of them becomes two octets, which count against the limit and need room."""
+    lone = 99 * b"\n" + b"\r\n.\r\nNOOP\r\n"
+
+    assert read(lone, limit=200) == (100 * b"\r\n", b"NOOP\r\n")
+    assert read(lone, limit=199) == (TOO_LARGE, b"NOOP\r\n")
+
+    limit = 2 * FREE_OCTETS
+    memory = MessageMemory()
+    assert memory.take(LARGEST_MESSAGES * limit - 1000, None)
+    many = FREE_OCTETS * b"\n"
+    assert read(many[3:] + b"\r\n.\r\nNOOP\r\n", limit=limit, memory=memory) == (NO_ROOM, b"NOOP\r\n")
+    assert memory.held == LARGEST_MESSAGES * limit - 1000
+
+
 def test_a_message_without_room_is_read_to_its_end_and_refused_for_now() -> None:
     """And nothing of it is held afterwards; one that is too large anyway is refused for good."""
     limit = 2 * FREE_OCTETS
@@ -68,7 +92,7 @@ def test_a_message_without_room_is_read_to_its_end_and_refused_for_now() -> None
     large = b"x" * (limit - 2) + b"\r\n.\r\nNOOP\r\n"
 
     assert read(large, limit=limit, memory=memory) == (NO_ROOM, b"NOOP\r\n")
-    assert read(b"x" + large, limit=limit, memory=memory) == (TOO_LARGE, b"NOOP\r\n")
+    assert read(b"x" * limit + large, limit=limit, memory=memory) == (TOO_LARGE, b"NOOP\r\n")
     assert memory.held == LARGEST_MESSAGES * limit - 1000
     message, _ = read(b"x" * 1000 + b"\r\n.\r\n", limit=limit, memory=memory)
     assert message == b"x" * 1000 + b"\r\n"
