@@ -88,8 +88,8 @@ class Transaction:
         envelope: Envelope,
         recipients: tuple[Recipient, ...],
         *,
-        lmtp: bool = False,
-        reset: bool = False,
+        lmtp: bool,
+        reset: bool,
     ) -> None:
         self.replies: dict[Recipient, ServerReply] = {}
         self.crowded_out: list[Recipient] = []

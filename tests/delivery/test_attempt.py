@@ -26,6 +26,7 @@ from requiretls_plugin.level import Level
 from requiretls_plugin.message import Recipient
 from requiretls_plugin.policy.demand import Rules
 from requiretls_plugin.policy.evidence import Evidence, HostEvidence
+from requiretls_plugin.policy.mx_lookup import NullMX
 from requiretls_plugin.policy.next_hop import DomainHop
 from requiretls_plugin.policy.refusal import Peer
 from requiretls_plugin.policy.tlsa_lookup import HostLookupFailed
@@ -480,6 +481,9 @@ def walked(
             behind_mx(secure=True, dane=TLSA_TIMED_OUT, policy=ENFORCED), False, id="TLSA lookup failed"
         ),
         pytest.param(behind_mx(secure=False), True, id="no policy, and nothing signed"),
+        pytest.param(
+            replace(behind_mx(secure=True), mx=NullMX(secure=True), hosts=()), False, id="null MX, signed"
+        ),
     ],
 )
 @pytest.mark.requirement("8461-5.1-2")

@@ -479,6 +479,17 @@ def test_a_reply_in_place_of_a_handshake_ends_the_talk() -> None:
     )
 
 
+def test_what_is_said_after_the_end_is_a_mistake_of_the_server() -> None:
+    """Whoever is ready waits for nothing."""
+    opening = Opening(ANYTHING, "sender.example")
+    opening.start()
+    opening.hear(GREETING)
+    assert isinstance(opening.hear(ehlo()), Ready)
+
+    assert opening.step is Step.READY
+    assert isinstance(opening.hear(GREETING), Refusal)
+
+
 def test_what_was_refused_stays_refused() -> None:
     """Whatever is said afterwards."""
     opening = Opening(REQUIRED, "sender.example")

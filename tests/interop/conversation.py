@@ -67,7 +67,7 @@ def _transact(
     content = Content.of(message.content)
     requiretls = demand.pass_requiretls and proof.requiretls_offered
     envelope = Envelope(message, content, proof.extensions, requiretls=requiretls)
-    transaction = Transaction(envelope, tuple(recipients), lmtp=demand.lmtp)
+    transaction = Transaction(envelope, tuple(recipients), lmtp=demand.lmtp, reset=False)
     action: transactions.Action = transaction.start()
     while not isinstance(action, transactions.Done):
         match action:
