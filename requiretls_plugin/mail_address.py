@@ -64,7 +64,8 @@ class MailAddress:
             parsed = _parse_literal(domain) if domain.startswith("[") else DomainName.parse(domain)
         except ValueError as error:
             raise InvalidMailAddress(f"{shown}: {error}") from None
-        if len(text.encode()) > MAX_PATH_OCTETS:
+        # With A-labels, as it may be passed on, it can be longer than it came.
+        if any(len(form.encode()) > MAX_PATH_OCTETS for form in (text, f"{local_part}@{parsed}")):
             raise InvalidMailAddress(f"{shown}: longer than {MAX_PATH_OCTETS} octets")
         return cls(text, local_part, parsed)
 

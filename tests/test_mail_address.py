@@ -158,6 +158,15 @@ _PIECES = st.sampled_from(
 )
 
 
+def test_attack_an_address_may_not_outgrow_the_limit_where_its_domain_is_passed_on_in_ascii() -> None:
+    """The next server would have to refuse what we took."""
+    room = MAX_PATH_OCTETS - len("@xn--bcher-kva.example")
+
+    assert MailAddress.parse(room * "x" + "@bücher.example").domain == DomainName("xn--bcher-kva.example")
+    with pytest.raises(InvalidMailAddress, match="longer than 254 octets"):
+        MailAddress.parse((room + 1) * "x" + "@bücher.example")
+
+
 @given(st.text() | st.lists(_PIECES, max_size=12).map("".join))
 def test_any_text_gives_an_address_or_our_error(text: str) -> None:
     """And an address is one line of UTF-8 that parses to itself again."""
