@@ -108,6 +108,20 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seconds
 
 
+def test_however_many_addresses_there_are_one_of_each_family_is_tried(
+    lab: Laboratory, patience: list[float]
+) -> None:
+    """Where IPv6 leads nowhere, a host with many such addresses is still reached over IPv4."""
+    demand = addressed(lab, ANYTHING, LIVE, OTHER)
+    nowhere = (ipaddress.ip_address("::1"),) * 2 * opening.MAX_ADDRESSES
+
+    session = asyncio.run(opened(replace(demand, addresses=nowhere + demand.addresses), rules(lab)))
+
+    assert isinstance(session, Session)
+    assert str(session.address) == lab.destination(LIVE).address
+    assert len(patience) == opening.MAX_ADDRESSES
+
+
 @pytest.mark.parametrize("trial_name", [None, HOST], ids=["as it is", "on trial"])
 def test_only_the_last_address_is_given_all_the_patience_of_the_settings(
     lab: Laboratory, patience: list[float], trial_name: DomainName | None

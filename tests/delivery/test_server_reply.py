@@ -53,6 +53,7 @@ def test_a_reply_is_read(data: bytes, code: int, lines: tuple[str, ...]) -> None
         pytest.param(b"650 ok\r\n", id="6yz"),
         pytest.param(b"250_ok\r\n", id="other separator"),
         pytest.param(b"\r\n", id="empty line"),
+        pytest.param(b"\n", id="empty line that ends with LF"),
         pytest.param(b"250-a\r\n251 b\r\n", id="two codes in one reply"),
         pytest.param(b"250-a\r\nb\r\n", id="line without code in a reply"),
         pytest.param(b"250 a\x00b\r\n", id="NUL"),
@@ -62,7 +63,7 @@ def test_a_reply_is_read(data: bytes, code: int, lines: tuple[str, ...]) -> None
         pytest.param(b"\x15\x03\x03\x00\x02\x02\x28\n", id="a TLS alert"),
         pytest.param("\uff12\uff15\uff10 ok\r\n".encode(), id="digits that are no ASCII"),
         pytest.param(b"250 " + b"x" * MAX_LINE, id="a line without end"),
-        pytest.param(b"250-x\r\n" * (MAX_LINES + 1), id="a reply without end"),
+        pytest.param(b"250-x\r\n" * MAX_LINES, id="a reply without end"),
     ],
 )
 def test_attack_what_is_no_reply_ends_the_session(data: bytes) -> None:
@@ -92,10 +93,11 @@ def test_a_violation_quotes_what_was_said_in_printable_ascii(data: bytes, why: s
 
 def test_the_longest_line_and_the_longest_reply_are_read() -> None:
     """The limits are limits, not one less."""
-    line = b"250 " + b"x" * (MAX_LINE - 4 - 1 - 1)
+    line = b"250 " + b"x" * (MAX_LINE - 4 - 1)
     reply = b"250-x\r\n" * (MAX_LINES - 1) + b"250 x\r\n"
 
     assert replies_in(line + b"\n")[1] is None
+    assert replies_in(line + b"x\n") == ([], f"a reply line is longer than {MAX_LINE} octets")
     assert len(replies_in(reply)[0][0].lines) == MAX_LINES
 
 
