@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -19,6 +20,11 @@ collect_ignore = ["hooks/mailman"] if WITHOUT_MAILMAN else []
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("requiretls", deadline=None)
 hypothesis.settings.load_profile("requiretls")
+
+# Programs that tests start and then end by these inherit that they are ignored, as under nohup or behind `&`.
+for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 def pytest_report_header() -> str | None:
