@@ -73,8 +73,14 @@ _PARSERS = {kind.__name__: parse for kind, (_, parse) in _TEXTS.items()}
 
 
 def findings_as_json(findings: Findings) -> str:
-    """Return *findings* as JSON; passwords are left out."""
-    return json.dumps({"format": FORMAT, "findings": _frozen(findings)}, indent=1)
+    """Return *findings* as JSON; passwords are left out.
+
+    Raises InvalidFindings if there is more than `findings_from_json` reads.
+    """
+    text = json.dumps({"format": FORMAT, "findings": _frozen(findings)}, indent=1)
+    if len(text) > MAX_BYTES:
+        raise InvalidFindings(f"these findings need {len(text)} octets, more than {MAX_BYTES}")
+    return text
 
 
 def findings_from_json(data: bytes) -> Findings:

@@ -106,6 +106,8 @@ def _keep(findings: Findings, file: Path) -> None:
         file.write_text(findings_as_json(findings), encoding="utf-8")
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from None
+    except InvalidFindings as error:
+        raise click.UsageError(f"--save {file}: {error}; leave it out") from None
 
 
 def explained_as_json(explained: Explained) -> dict[str, Any]:

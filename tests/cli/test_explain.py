@@ -18,6 +18,7 @@ from requiretls_lab.domains import Domain, MailHost, Policy
 from requiretls_lab.laboratory import Laboratory
 from requiretls_lab.policy_host import PolicyAnswer
 from requiretls_lab.zones import ZoneKind
+from requiretls_plugin import findings_file
 from requiretls_plugin.errors import InvalidFindings
 from requiretls_plugin.findings import Findings, judge
 from requiretls_plugin.findings_file import findings_as_json, findings_from_json
@@ -89,6 +90,20 @@ def test_what_was_kept_gives_the_same_explanation_without_asking_anybody(
     assert connections == [
         len(lab.destination(host.name(each.name)).connections) for each in CATALOGUE for host in each.hosts
     ]
+
+
+def test_attack_more_findings_than_can_be_read_again_are_not_kept(
+    requiretls: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A domain that publishes as much as it can is told of, and the file is not half a one."""
+    monkeypatch.setattr(findings_file, "MAX_BYTES", 1000)
+    kept = tmp_path / "findings.json"
+
+    ran = requiretls("explain", "dane-ee.test", "--save", str(kept))
+
+    assert ran.code == 64
+    assert "more than 1000; leave it out" in " ".join(ran.errors.split())
+    assert not kept.exists()
 
 
 def test_every_step_names_its_section_and_what_decided(requiretls: CommandLine, lab: Laboratory) -> None:
