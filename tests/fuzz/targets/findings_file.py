@@ -43,3 +43,9 @@ def target(data: bytes) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         explain_address.main(["--replay", str(FILE)], standalone_mode=False)
     assert all(line.isprintable() for line in shown.getvalue().split("\n"))
+
+
+def arrive(data: bytes) -> None:
+    """Only read: nobody's mail waits for an explanation."""
+    with contextlib.suppress(InvalidFindings):
+        findings_from_json(data)
