@@ -122,17 +122,24 @@ class StubResolver(CachedLookups):
 
         Each has *patience* seconds to answer, by default `dns.timeout`.
         From then on those that do not are left out, as long as there are some that do.
+        One that says nothing changes nothing: whoever keeps it from us brings no other back.
         """
         question = dns.name.from_text(zone or self.signed_zone)
         patience = self._timeout if patience is None else min(patience, self._timeout)
         probes = await asyncio.gather(*(self._probe(upstream, question, patience) for upstream in self._all))
         blind = {probe.server for probe in probes if probe.validation in WITHOUT_DNSSEC}
-        if blind and any(probe.validation is Validation.VALIDATES for probe in probes):
-            log.warning("nameservers left out, because they do not validate: %s", ", ".join(sorted(blind)))
-            self._upstreams = tuple(each for each in self._all if str(each.place) not in blind)
-        else:
-            self._upstreams = self._all
+        found = {probe.validation for probe in probes}
+        if Validation.VALIDATES in found:
+            self._leave_out(blind)
+        elif Validation.UNKNOWN not in found:
+            self._leave_out(set())
         return tuple(probes)
+
+    def _leave_out(self, places: set[str]) -> None:
+        chosen = tuple(each for each in self._all if str(each.place) not in places)
+        if places and chosen != self._upstreams:
+            log.warning("nameservers left out, because they do not validate: %s", ", ".join(sorted(places)))
+        self._upstreams = chosen
 
     async def look(self) -> Look:
         """Probe, and judge those who were asked until now."""

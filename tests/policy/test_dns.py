@@ -308,10 +308,30 @@ def test_attack_a_resolver_that_does_not_validate_is_no_substitute_after_a_probe
 
     with caplog.at_level(logging.WARNING):
         run(both.stub.probe())
+        run(both.stub.probe())
 
     assert isinstance(both.txt(), LookupFailed)
-    assert FIRST in caplog.text
-    assert both.counts()[0] == 1
+    [told] = caplog.messages
+    assert FIRST in told
+    assert both.counts()[0] == 2
+
+
+def test_attack_whoever_makes_the_validating_resolver_fall_silent_brings_no_other_back() -> None:
+    """Not even if it is silent when looked at; once it says that it does not validate, all are asked."""
+    says: dict[str, Script] = {SECOND: no_error(ad=True)}
+    both = bed(no_text(ad=False), lambda query: says[SECOND](query))
+    run(both.stub.probe())
+    says[SECOND] = silent
+    run(both.stub.probe())
+
+    assert isinstance(both.txt(), LookupFailed)
+    assert both.counts()[0] == 2
+
+    says[SECOND] = no_text(ad=False)
+    run(both.stub.probe())
+
+    assert isinstance(both.txt(), Found)
+    assert both.counts()[0] == 4
 
 
 def test_where_no_resolver_validates_a_probe_changes_nothing() -> None:
