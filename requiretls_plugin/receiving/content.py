@@ -24,7 +24,7 @@ async def read_message(reader: asyncio.StreamReader, limit: int | None, share: M
     becomes CR LF, so that nobody behind us can see one. Raises
     IncompleteReadError if the connection ends first.
     """
-    # A line has three octets or more, so no more than every third is followed by a dot that is doubled.
+    # A line that begins with a dot has three octets or more, and came with one more.
     most = None if limit is None else limit + limit // 3
     # A lone dot in the first line ends the message too: let it follow a line end like any other.
     reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined] # asyncio offers no way to push back
